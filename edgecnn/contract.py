@@ -1,0 +1,285 @@
+"""The contract: what a model needs and promises, as one JSON document inside its ONNX file.
+
+These are the words that all rooms share. Standard library only, so that any device can read them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args
+
+from edgecnn.errors import ContractError
+
+FORMAT = 1
+METADATA_KEY = "edgecnn"
+
+Color = Literal["RGB", "BGR", "GRAY"]
+Filter = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
+Layout = Literal["NCHW", "NHWC"]
+Task = Literal["classification"]
+Dimension = int | str
+
+MAX_SIDE = 16_384
+MAX_LABELS = 1_000_000
+
+_DAMAGED = "export or quantize the model again; the contract is not meant to be edited by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, dtype (NumPy's word for it) and shape of a tensor; a named dimension is dynamic."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dimension, ...]
+
+    @property
+    def batch(self) -> int | None:
+        """The fixed batch size, or None where it is dynamic."""
+        return self.shape[0] if self.shape and isinstance(self.shape[0], int) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """From a uint8 image of any size to the network's input, in this order.
+
+    1. `crop_fraction`: keep the centred square of that share of the short side (TensorFlow's way).
+    2. `resize`: bring the short side to that many pixels; without it, stretch to `size`.
+    3. cut the centred `size` (height, width) out of it (torchvision's way).
+    4. `color`, then `(pixel * scale - mean) / std` for each channel, then `layout`.
+    """
+
+    size: tuple[int, int]
+    resize: int | None = None
+    crop_fraction: float | None = None
+    filter: Filter = "bilinear"
+    antialias: bool = True
+    color: Color = "RGB"
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    layout: Layout = "NCHW"
+
+    def __post_init__(self) -> None:
+        problem = _preprocess_problem(self)
+        if problem:
+            raise ContractError(f"preprocessing: {problem}", hint=_PREPROCESS_HINT)
+
+    @property
+    def channels(self) -> int:
+        """How many channels the input has."""
+        return 1 if self.color == "GRAY" else 3
+
+    def tensor_shape(self, *, batch: int = 1) -> tuple[int, int, int, int]:
+        """The shape of a preprocessed batch."""
+        height, width = self.size
+        if self.layout == "NCHW":
+            return (batch, self.channels, height, width)
+        return (batch, height, width, self.channels)
+
+
+_PREPROCESS_HINT = "sizes are pixels, mean and std have one number a channel, std is above zero"
+
+
+def _preprocess_problem(spec: Preprocess) -> str | None:
+    """The first thing wrong with a preprocessing, or None."""
+    return _geometry_problem(spec) or _word_problem(spec) or _number_problem(spec)
+
+
+def _geometry_problem(spec: Preprocess) -> str | None:
+    sides = (*spec.size, spec.resize if spec.resize is not None else 1)
+    if len(spec.size) != 2 or not all(_is_side(side) for side in sides):
+        return f"size {spec.size} or resize {spec.resize} is not 1 to {MAX_SIDE} pixels"
+    if spec.resize is not None and spec.resize < max(spec.size):
+        return f"resize {spec.resize} is smaller than the crop {spec.size}"
+    if spec.crop_fraction is not None and not 0 < spec.crop_fraction <= 1:
+        return f"crop_fraction {spec.crop_fraction} is not above 0 and up to 1"
+    return None
+
+
+def _word_problem(spec: Preprocess) -> str | None:
+    choices = (
+        ("filter", spec.filter, Filter),
+        ("color", spec.color, Color),
+        ("layout", spec.layout, Layout),
+        ("antialias", spec.antialias, Literal[True, False]),
+    )
+    for name, value, words in choices:
+        if value not in get_args(words):
+            return f"{name} {value!r} is none of {', '.join(map(str, get_args(words)))}"
+    return None
+
+
+def _number_problem(spec: Preprocess) -> str | None:
+    if not len(spec.mean) == len(spec.std) == spec.channels:
+        return f"mean {spec.mean} and std {spec.std} need {spec.channels} numbers each"
+    if not all(math.isfinite(number) for number in (spec.scale, *spec.mean, *spec.std)):
+        return "scale, mean and std must be finite numbers"
+    if spec.scale <= 0 or min(spec.std) <= 0:
+        return f"scale {spec.scale} and std {spec.std} must be above zero"
+    return None
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A small image and what the model must answer to it, so that a device can prove itself.
+
+    `image` is base64 of the zlib-compressed uint8 HWC RGB pixels, `image_shape` its (H, W, 3);
+    `top` holds (class index, output value) pairs, best first; an answer is right when the best
+    class agrees and every listed output lies within `tolerance` (absolute) of its value.
+    """
+
+    image: str
+    image_shape: tuple[int, int, int]
+    top: tuple[tuple[int, float], ...]
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        height, width, channels = self.image_shape
+        if channels != 3 or not (1 <= height <= 1024 and 1 <= width <= 1024):
+            raise ContractError(f"golden image of shape {self.image_shape}", hint=_DAMAGED)
+        if not self.top or not math.isfinite(self.tolerance) or self.tolerance < 0:
+            raise ContractError("golden check without answers or tolerance", hint=_DAMAGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Everything about a model that is not its graph.
+
+    `provenance` is plain JSON: model, weights (source, sha256), tools' versions, the steps with
+    their options, the calibration set's sha256, measured accuracy where there is one.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocess: Preprocess
+    task: Task = "classification"
+    labels: tuple[str, ...] = ()
+    golden: Golden | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.inputs or not self.outputs:
+            raise ContractError("contract without inputs or outputs", hint=_DAMAGED)
+        if self.task not in get_args(Task):
+            raise ContractError(
+                f"unknown task {self.task!r}", hint="this file needs a newer edgecnn"
+            )
+        if len(self.labels) > MAX_LABELS:
+            raise ContractError(f"{len(self.labels)} labels", hint=_DAMAGED)
+
+    @property
+    def name(self) -> str:
+        """The model's name, or 'model' where nobody gave one."""
+        return str(self.provenance.get("model", "model"))
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether the weights are random, so that no accuracy may be printed."""
+        weights = self.provenance.get("weights")
+        return isinstance(weights, Mapping) and weights.get("source") == "random"
+
+    def label(self, index: int) -> str:
+        """The name of a class, or its number where there is no name."""
+        return self.labels[index] if 0 <= index < len(self.labels) else f"class {index}"
+
+
+def to_json(contract: Contract) -> str:
+    """One line of JSON, the same bytes for the same contract."""
+    document = {"format": FORMAT, **dataclasses.asdict(contract)}
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def from_json(text: str, *, source: str = "contract") -> Contract:
+    """Read a contract; `source` names the file in errors.
+
+    Raises ContractError for anything that is not a whole and sane contract.
+    """
+    try:
+        document = _mapping(json.loads(text))
+        if document.get("format") != FORMAT:
+            raise ContractError(
+                f"contract of format {document.get('format')!r}, this edgecnn reads {FORMAT}",
+                hint="install the edgecnn version that wrote the file, or export it again",
+            )
+        return _contract(document)
+    except ContractError as error:
+        raise ContractError(f"{source}: {error}", hint=error.hint) from error
+    except _JSON_MISTAKES as error:
+        cause = " ".join(repr(error).split())[:80]
+        raise ContractError(f"{source}: damaged contract ({cause})", hint=_DAMAGED) from error
+
+
+_JSON_MISTAKES = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+
+
+def _contract(document: dict[str, Any]) -> Contract:
+    golden = document.get("golden")
+    return Contract(
+        inputs=tuple(_tensor_spec(item) for item in document["inputs"]),
+        outputs=tuple(_tensor_spec(item) for item in document["outputs"]),
+        preprocess=preprocess_from_dict(document["preprocess"]),
+        task=document["task"],
+        labels=tuple(_text(label) for label in document["labels"]),
+        golden=None if golden is None else _golden(golden),
+        provenance=_mapping(document["provenance"]),
+    )
+
+
+def _tensor_spec(item: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(
+        name=_text(item["name"]),
+        dtype=_text(item["dtype"]),
+        shape=tuple(_dimension(size) for size in item["shape"]),
+    )
+
+
+def preprocess_from_dict(values: Mapping[str, Any]) -> Preprocess:
+    """A Preprocess from plain JSON or TOML values; raises ContractError or TypeError."""
+    known = {item.name for item in dataclasses.fields(Preprocess)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ContractError(f"unknown preprocessing {unknown[0]!r}", hint=_DAMAGED)
+    arguments: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    return Preprocess(**arguments)
+
+
+def _golden(item: dict[str, Any]) -> Golden:
+    height, width, channels = (int(side) for side in item["image_shape"])
+    return Golden(
+        image=_text(item["image"]),
+        image_shape=(height, width, channels),
+        top=tuple((int(index), float(value)) for index, value in item["top"]),
+        tolerance=float(item["tolerance"]),
+    )
+
+
+_Value = TypeVar("_Value")
+
+
+def _checked(value: object, kind: type[_Value]) -> _Value:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{kind.__name__} expected, not {value!r:.40}")
+    return value
+
+
+def _text(value: object) -> str:
+    return _checked(value, str)
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return _checked(value, dict)
+
+
+def _dimension(value: object) -> Dimension:
+    return value if isinstance(value, str) else _checked(value, int)

@@ -1,0 +1,14 @@
+"""What runs on the camera: NumPy and one engine library.
+
+from edgecnn.runtime import load
+
+with load("mobilenetv2.int8.onnx") as model:
+    for label in model.classify(frame):     # uint8, height x width x RGB
+        print(label.name, label.score)
+"""
+
+from edgecnn.runtime.model import Model, load
+from edgecnn.runtime.preprocess import preprocess
+from edgecnn.runtime.results import Label
+
+__all__ = ["Label", "Model", "load", "preprocess"]

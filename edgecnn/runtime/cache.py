@@ -1,0 +1,145 @@
+"""The cache: engines built on this device, weights downloaded once.
+
+Nothing in it is precious: every entry can be built or fetched again. An entry is a folder that
+appears whole or not at all, so a killed build leaves nothing that could be mistaken for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecnn.errors import FileError
+
+_ABOUT = "about.json"
+_ENGINES = "engines"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing in the cache: what it is, how large, when it was last used (Unix time)."""
+
+    path: Path
+    kind: str
+    about: str
+    size_bytes: int
+    used_s: float
+
+
+def cache_dir() -> Path:
+    """`EDGECNN_CACHE`, else `edgecnn` in the user's cache folder (XDG)."""
+    if own := os.environ.get("EDGECNN_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "edgecnn"
+
+
+def engine_entry(
+    key: Mapping[str, str], build: Callable[[Path], None], *, about: str
+) -> tuple[Path, bool]:
+    """The folder of the engine with this key, and whether it had to be built.
+
+    `about` says to people what it is. `build` is called with an empty folder to fill. Processes
+    that start together build once. Raises FileError where the cache cannot be written.
+    """
+    digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
+    folder = cache_dir() / _ENGINES / digest
+    if _is_whole(folder):
+        return folder, False
+    try:
+        with _lock(folder):
+            if _is_whole(folder):
+                return folder, False
+            _build(folder, key, build, about)
+    except OSError as error:
+        raise FileError(
+            f"{folder.parent}: the cache cannot be written ({error.strerror})",
+            hint="free space, or name another place in EDGECNN_CACHE",
+        ) from error
+    return folder, True
+
+
+def discard(folder: Path) -> None:
+    """Remove an entry that turned out to be damaged."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def entries() -> tuple[Entry, ...]:
+    """Everything in the cache, the latest used first."""
+    root = cache_dir()
+    folders = sorted((root / _ENGINES).glob("[!.]*/"))
+    found = [_engine(folder) for folder in folders]
+    found += [_file(path) for path in sorted((root / "weights").glob("*")) if path.is_file()]
+    return tuple(sorted(found, key=lambda entry: -entry.used_s))
+
+
+def clear() -> int:
+    """Empty the cache and return the bytes that it held; other files in its folder stay."""
+    freed = sum(entry.size_bytes for entry in entries())
+    for name in (_ENGINES, "weights"):
+        shutil.rmtree(cache_dir() / name, ignore_errors=True)
+    return freed
+
+
+def _build(folder: Path, key: Mapping[str, str], build: Callable[[Path], None], about: str) -> None:
+    # Under the lock nobody else builds this one: what stands here a killed build has left.
+    for left in (folder, *folder.parent.glob(f".{folder.name}-*")):
+        discard(left)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        build(scratch)
+        stamps = {path.name: _stamp(path) for path in scratch.iterdir()}
+        document = {"format": 1, "about": about, "key": dict(key), "files": stamps}
+        (scratch / _ABOUT).write_text(json.dumps(document))
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file is still the one that the build wrote."""
+    try:
+        stamps = json.loads((folder / _ABOUT).read_text())["files"]
+        return all(_stamp(folder / name) == stamp for name, stamp in stamps.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # given back when the file closes, also by a crash
+        yield
+
+
+def _engine(folder: Path) -> Entry:
+    files = [path for path in folder.iterdir() if path.is_file()]
+    about = folder.name
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        about = str(json.loads((folder / _ABOUT).read_text())["about"])
+    return Entry(
+        path=folder,
+        kind="engine",
+        about=about,
+        size_bytes=sum(path.stat().st_size for path in files),
+        used_s=max((path.stat().st_atime for path in files), default=0.0),
+    )
+
+
+def _file(path: Path) -> Entry:
+    status = path.stat()
+    return Entry(path, "weights", path.name, status.st_size, status.st_atime)

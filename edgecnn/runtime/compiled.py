@@ -1,0 +1,91 @@
+"""The engine of a file on this device: from the cache where it is valid, else built anew."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from edgecnn.errors import EdgecnnError, EngineError, UsageError
+from edgecnn.runtime import cache
+from edgecnn.runtime.engines.base import Engine
+from edgecnn.runtime.facts import cpu_flags
+
+ENGINES = ("onnxruntime",)
+
+_GRAPH = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A cached engine: its folder, and whether this call had to build it."""
+
+    folder: Path
+    built: bool
+
+    @property
+    def graph(self) -> Path:
+        """The optimised graph inside the folder."""
+        return self.folder / _GRAPH
+
+
+def compile_engine(path: Path, *, engine: str, sha256: str) -> Compiled:
+    """Build the engine of a file for this device, or find it in the cache.
+
+    The key is content, engine version, CPU features and options: when one of them changes, the
+    old engine is never looked at again. Raises FileError, ModelError, EngineError, UsageError.
+    """
+    ort = _onnxruntime(engine)
+    key = {
+        "sha256": sha256,
+        "engine": f"onnxruntime {ort.VERSION}",
+        "cpu": " ".join(sorted(cpu_flags())),
+        "options": "all optimisations",
+    }
+    folder, built = cache.engine_entry(
+        key,
+        lambda into: ort.optimise(path, into / _GRAPH),
+        about=f"{path.name} for onnxruntime {ort.VERSION}",
+    )
+    return Compiled(folder, built)
+
+
+def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = None) -> Engine:
+    """The engine of a file, ready to run.
+
+    Where there is no room for a cache, or what it holds is damaged, the file itself is loaded.
+    Raises ModelError where the engine refuses the file, EngineError where it is not installed.
+    """
+    ort = _onnxruntime(engine)
+    why = "damaged"
+    for _ in range(2):
+        try:
+            compiled = compile_engine(path, engine=engine, sha256=sha256)
+        except EdgecnnError as error:
+            why = str(error)
+            break
+        with contextlib.suppress(EdgecnnError):
+            graph = "built" if compiled.built else "cached"
+            return _opened(ort, compiled.graph, graph=graph, threads=threads, optimised=True)
+        cache.discard(compiled.folder)
+    return _opened(ort, path, graph=f"not cached: {why}", threads=threads, optimised=False)
+
+
+def _opened(
+    ort: ModuleType, path: Path, *, graph: str, threads: int | None, optimised: bool
+) -> Engine:
+    engine: Engine = ort.OrtEngine(path, graph=graph, threads=threads, optimised=optimised)
+    return engine
+
+
+def _onnxruntime(engine: str) -> ModuleType:
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: {', '.join(ENGINES)}")
+    try:
+        from edgecnn.runtime.engines import ort
+    except ImportError as error:
+        raise EngineError(
+            "onnxruntime is not installed", hint="pip install 'edgecnn[ort]'"
+        ) from error
+    return ort

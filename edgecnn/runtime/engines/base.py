@@ -1,0 +1,41 @@
+"""What every engine does: named tensors in, named tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from edgecnn.contract import TensorSpec
+
+Feeds = Mapping[str, NDArray[Any]]
+
+
+class Engine(Protocol):
+    """One loaded model on one engine."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name, as `--engine` takes it."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` must be fed with."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` gives back."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What a reader of a measurement must know: version, provider, threads, graph."""
+
+    def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        """Run once and return when the outputs are on the host; raises EngineError.
+
+        The arrays may be reused by the next run: copy what must outlive it.
+        """
+
+    def close(self) -> None:
+        """Give the engine's memory back; the engine must not be used afterwards."""

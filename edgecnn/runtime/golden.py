@@ -1,0 +1,90 @@
+"""The golden check: a small image and its answer, so that any device can prove itself."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.contract import Golden
+from edgecnn.errors import ContractError
+from edgecnn.runtime.preprocess import Image
+from edgecnn.runtime.results import top_k
+
+Answer = Callable[[Image], NDArray[Any]]
+
+# Share of the outputs' spread that another CPU may differ by. Float sums are only reordered;
+# integer kernels may round at other places (and saturate where there is no VNNI, which this finds).
+TOLERANCE = {"fp32": 1e-3, "int8": 0.05}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What the golden check found: the class, and the largest difference of the outputs."""
+
+    passed: bool
+    expected: int
+    answered: int
+    max_abs_diff: float
+    tolerance: float
+
+
+def make_golden(images: Iterable[Image], answer: Answer, *, precision: str, top: int = 5) -> Golden:
+    """Take the image whose best class leads by most: the one least likely to flip by rounding."""
+    image, output = max(
+        ((image, answer(image).ravel()) for image in images), key=lambda pair: _lead(pair[1])
+    )
+    spread = float(output.max() - output.min())
+    height, width, _ = image.shape
+    return Golden(
+        image=base64.b64encode(zlib.compress(image.tobytes(), 9)).decode("ascii"),
+        image_shape=(height, width, 3),
+        top=top_k(output, top),
+        tolerance=TOLERANCE[precision] * spread,
+    )
+
+
+def golden_image(golden: Golden) -> Image:
+    """The image of a golden check, uint8 (H, W, 3) RGB; raises ContractError where damaged."""
+    size = int(np.prod(golden.image_shape))
+    try:
+        # The declared size bounds what a hostile stream may unpack to.
+        pixels = zlib.decompressobj().decompress(base64.b64decode(golden.image), size + 1)
+    except (ValueError, zlib.error) as error:
+        raise ContractError(
+            f"damaged golden image ({error})", hint="export or quantize the model again"
+        ) from error
+    if len(pixels) != size:
+        raise ContractError(
+            f"golden image of {len(pixels)} bytes, not {size}",
+            hint="export or quantize the model again",
+        )
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(golden.image_shape)
+
+
+def verify(golden: Golden, answer: Answer) -> Verification:
+    """Run the golden check; passed means the same class and outputs within the tolerance."""
+    output = answer(golden_image(golden)).ravel()
+    expected = golden.top[0][0]
+    if max(index for index, _ in golden.top) >= output.size:
+        raise ContractError(
+            f"golden check of class {expected}, the model has {output.size}",
+            hint="export or quantize the model again",
+        )
+    diff = max(abs(float(output[index]) - value) for index, value in golden.top)
+    answered = int(np.argmax(output))
+    passed = answered == expected and diff <= golden.tolerance
+    return Verification(passed, expected, answered, diff, golden.tolerance)
+
+
+def _lead(output: NDArray[Any]) -> float:
+    """How far the best output is ahead of the second, in spreads."""
+    if output.size < 2:
+        return 0.0
+    second, first = np.sort(output)[-2:]
+    return float((first - second) / (output.max() - output.min() + 1e-12))

@@ -1,0 +1,136 @@
+"""Load a file and use it: what a camera app embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.contract import Contract, TensorSpec
+from edgecnn.errors import ContractError
+from edgecnn.files import sha256_of
+from edgecnn.onnxfile import read_contract, read_header
+from edgecnn.runtime import golden
+from edgecnn.runtime.compiled import open_engine
+from edgecnn.runtime.engines.base import Engine
+from edgecnn.runtime.preprocess import Image, Tensor, preprocess, preprocess_batch
+from edgecnn.runtime.results import Label, classification
+
+
+class Model:
+    """A loaded model: its contract, its engine and the way from a frame to an answer."""
+
+    def __init__(self, path: Path, *, contract: Contract, engine: Engine, sha256: str) -> None:
+        self.path = path
+        self.contract = contract
+        self.engine = engine
+        self.sha256 = sha256
+        self._input = engine.inputs[0]
+        self._output = engine.outputs[0].name
+
+    def preprocess(self, image: Image) -> Tensor:
+        """A uint8 (H, W, 3) RGB image as the network's input, float32, batch of one."""
+        return preprocess(image, self.contract.preprocess)
+
+    def run(self, tensor: Tensor) -> NDArray[np.float32]:
+        """Run a preprocessed batch of any size; float32 (batch, values).
+
+        Where the file has a fixed batch, the last one is filled up and cut again.
+        """
+        batch = self._input.batch
+        if batch is None or len(tensor) == batch:
+            return self._run(tensor)
+        parts = [self._run(_filled(part, batch))[: len(part)] for part in _cut(tensor, batch)]
+        return np.concatenate(parts)
+
+    def logits(self, *images: Image) -> NDArray[np.float32]:
+        """The raw outputs of some images, float32 (images, values)."""
+        return self.run(preprocess_batch(images, self.contract.preprocess))
+
+    def classify(self, image: Image, *, top: int = 5) -> tuple[Label, ...]:
+        """The best classes of one image, best first."""
+        return classification(self.logits(image)[0], self.contract, top=top)
+
+    def verify(self) -> golden.Verification:
+        """The golden check on this device's engine; raises ContractError where there is none."""
+        if self.contract.golden is None:
+            raise ContractError(
+                f"{self.path}: its contract holds no golden check",
+                hint="make one: edgecnn export FILE.onnx --size 224 -o NEW.onnx",
+            )
+        return golden.verify(self.contract.golden, self.logits)
+
+    def close(self) -> None:
+        """Give the engine's memory back."""
+        self.engine.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, tensor: Tensor) -> NDArray[np.float32]:
+        output: NDArray[Any] = self.engine.run({self._input.name: tensor})[self._output]
+        return np.asarray(output, dtype=np.float32).reshape(len(tensor), -1)
+
+
+def load(
+    path: str | Path,
+    *,
+    engine: str = "onnxruntime",
+    threads: int | None = None,
+    contract: Contract | None = None,
+) -> Model:
+    """Load a model file; the engine built for this device is taken from the cache or built.
+
+    `contract` stands in for files that carry none. Raises FileError, ModelError, ContractError
+    or EngineError; UsageError for an unknown engine.
+    """
+    path = Path(path)
+    read_header(path)
+    contract = contract or read_contract(path)
+    sha256 = sha256_of(path)
+    opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
+    _check_fit(path, contract, opened)
+    return Model(path, contract=contract, engine=opened, sha256=sha256)
+
+
+def _check_fit(path: Path, contract: Contract, engine: Engine) -> None:
+    """Refuse a contract that prepares another input than the graph takes."""
+    if len(engine.inputs) != 1:
+        names = ", ".join(spec.name for spec in engine.inputs)
+        raise ContractError(
+            f"{path}: takes {len(engine.inputs)} inputs ({names}), an image network takes one",
+            hint="export the network without its other inputs",
+        )
+    takes, gives = engine.inputs[0], contract.preprocess.tensor_shape()
+    fits = len(takes.shape) == 4 and all(
+        isinstance(size, str) or size == given
+        for size, given in zip(takes.shape[1:], gives[1:], strict=False)
+    )
+    if not fits or takes.dtype != "float32":
+        raise ContractError(
+            f"{path}: takes {takes.dtype} {_shape(takes)}, its images are prepared as {gives}",
+            hint="say how images are prepared: --size, --layout, --color (see --help)",
+        )
+
+
+def _shape(spec: TensorSpec) -> str:
+    return "x".join(str(size) for size in spec.shape)
+
+
+def _cut(tensor: Tensor, batch: int) -> Iterator[Tensor]:
+    for start in range(0, len(tensor), batch):
+        yield tensor[start : start + batch]
+
+
+def _filled(tensor: Tensor, batch: int) -> Tensor:
+    missing = batch - len(tensor)
+    return np.concatenate([tensor, np.repeat(tensor[-1:], missing, axis=0)]) if missing else tensor

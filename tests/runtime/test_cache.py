@@ -1,0 +1,126 @@
+"""The cache gives back what was built, builds it once, and never a half of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from edgecnn.errors import FileError
+from edgecnn.runtime import cache
+
+KEY = {"sha256": "abc", "engine": "toy 1.0"}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def write_engine(folder: Path) -> None:
+    (folder / "engine.bin").write_text("engine")
+
+
+def entry(key: dict[str, str]) -> tuple[Path, bool]:
+    return cache.engine_entry(key, write_engine, about="toy")
+
+
+def test_the_second_time_nothing_is_built() -> None:
+    folder, built = entry(KEY)
+    assert (folder / "engine.bin").read_text() == "engine"
+    assert built
+    assert entry(KEY) == (folder, False)
+
+
+def test_another_version_of_the_engine_is_another_entry() -> None:
+    assert entry(KEY)[0] != entry(KEY | {"engine": "toy 1.1"})[0]
+
+
+def test_a_damaged_entry_is_built_again() -> None:
+    folder, _ = entry(KEY)
+    (folder / "engine.bin").write_text("tampered")
+    assert entry(KEY) == (folder, True)
+    assert (folder / "engine.bin").read_text() == "engine"
+
+
+def test_a_failed_build_leaves_nothing(own_cache: Path) -> None:
+    def fail(folder: Path) -> None:
+        write_engine(folder)
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011  any will do
+        cache.engine_entry(KEY, fail, about="toy")
+    assert not [path for path in (own_cache / "engines").iterdir() if path.is_dir()]
+    assert entry(KEY)[1]
+
+
+def _build_slowly(marks: str) -> None:
+    def build(folder: Path) -> None:
+        Path(marks, str(os.getpid())).touch()
+        time.sleep(0.3)
+        write_engine(folder)
+
+    cache.engine_entry(KEY, build, about="toy")
+
+
+def test_processes_that_start_together_build_once(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_build_slowly, args=(str(marks),)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
+    assert len(list(marks.iterdir())) == 1
+
+
+def test_a_killed_build_leaves_a_cache_that_works(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    worker = multiprocessing.get_context("spawn").Process(target=_build_slowly, args=(str(marks),))
+    worker.start()
+    while not list(marks.iterdir()):
+        time.sleep(0.01)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    assert cache.entries() == ()
+    folder, built = entry(KEY)
+    assert built
+    assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
+
+
+def test_entries_are_listed_and_cleared(own_cache: Path) -> None:
+    entry(KEY)
+    (own_cache / "weights").mkdir()
+    (own_cache / "weights" / "net.pth").write_bytes(b"12345")
+    (own_cache / "notes.txt").write_text("mine")
+    assert {(item.kind, item.about) for item in cache.entries()} == {
+        ("engine", "toy"),
+        ("weights", "net.pth"),
+    }
+    assert cache.clear() > 5
+    assert cache.entries() == ()
+    assert (own_cache / "notes.txt").exists()
+
+
+def test_a_place_that_cannot_be_a_cache_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "file"))
+    with pytest.raises(FileError, match="the cache cannot be written"):
+        entry(KEY)
+
+
+def test_the_place_follows_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGECNN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.cache_dir() == tmp_path / "edgecnn"

@@ -1,0 +1,176 @@
+"""One preprocessing for calibration, evaluation and camera; it must be the weights' own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgecnn.datasets.photos import packaged_photos
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from edgecnn.contract import Filter, Preprocess
+from edgecnn.datasets.natural import natural_images
+from edgecnn.errors import DataError
+from edgecnn.runtime.preprocess import Image, preprocess, preprocess_batch, resized, to_gray
+
+GOLDEN_FILE = Path(__file__).parent.parent / "golden" / "preprocess.npz"
+PILLOW: dict[Filter, Pillow.Resampling] = {
+    "box": Pillow.Resampling.BOX,
+    "bilinear": Pillow.Resampling.BILINEAR,
+    "bicubic": Pillow.Resampling.BICUBIC,
+    "lanczos": Pillow.Resampling.LANCZOS,
+}
+
+
+def photo(height: int, width: int) -> Image:
+    return next(natural_images(1, height=height, width=width, seed=7))
+
+
+def torchvision_recipe(image: Image, *, resize: int, crop: int, filter_: Filter) -> Image:
+    """Short side to `resize` (the long side truncated), centre crop: with Pillow."""
+    height, width = image.shape[:2]
+    short = min(height, width)
+    target = (
+        resize if width == short else int(resize * width / height),
+        resize if height == short else int(resize * height / width),
+    )
+    scaled = Pillow.fromarray(image).resize(target, PILLOW[filter_])
+    left, top = round((target[0] - crop) / 2), round((target[1] - crop) / 2)
+    return np.asarray(scaled.crop((left, top, left + crop, top + crop)))
+
+
+def difference(ours: Image, reference: Image) -> NDArray[np.int16]:
+    return np.abs(ours.astype(np.int16) - reference)
+
+
+@pytest.mark.parametrize("filter_", PILLOW)
+@pytest.mark.parametrize("shape", [(480, 640), (333, 250), (90, 120), (256, 256), (1080, 1920)])
+def test_the_resize_is_pillows_to_the_last_bit_but_one(
+    shape: tuple[int, int], filter_: Filter
+) -> None:
+    image = photo(*shape)
+    ours = resized(image, Preprocess(size=(224, 224), resize=256, filter=filter_))
+    reference = torchvision_recipe(image, resize=256, crop=224, filter_=filter_)
+    assert difference(ours, reference).max() <= 1
+    assert difference(ours, reference).mean() <= 0.02
+
+
+def test_the_recipe_agrees_on_real_photos() -> None:
+    photos = packaged_photos()
+    if not photos:
+        pytest.skip("needs the photos of scikit-image and scikit-learn")
+    spec = Preprocess(size=(224, 224), resize=232)
+    for item in photos:
+        reference = torchvision_recipe(item.image, resize=232, crop=224, filter_="bilinear")
+        assert difference(resized(item.image, spec), reference).mean() < 1
+
+
+def test_crop_fraction_cuts_before_it_resizes() -> None:
+    image = photo(300, 400)
+    ours = resized(image, Preprocess(size=(96, 96), crop_fraction=0.875, filter="bicubic"))
+    side = int(0.875 * 300)
+    top, left = (300 - side + 1) // 2, (400 - side + 1) // 2
+    cut = Pillow.fromarray(image).crop((left, top, left + side, top + side))
+    reference = np.asarray(cut.resize((96, 96), Pillow.Resampling.BICUBIC))
+    assert difference(ours, reference).max() <= 1
+
+
+def test_without_resize_the_whole_frame_is_stretched() -> None:
+    image = photo(100, 200)
+    ours = resized(image, Preprocess(size=(64, 48)))
+    reference = Pillow.fromarray(image).resize((48, 64), Pillow.Resampling.BILINEAR)
+    assert difference(ours, np.asarray(reference)).max() <= 1
+
+
+def test_antialias_is_a_choice_that_shows() -> None:
+    image = photo(1000, 1000)
+    with_it = resized(image, Preprocess(size=(100, 100)))
+    without = resized(image, Preprocess(size=(100, 100), antialias=False))
+    assert difference(with_it, without).mean() > 2
+
+
+def test_pixels_become_numbers_by_the_formula() -> None:
+    image = photo(8, 8)
+    spec = Preprocess(size=(8, 8), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+    expected = (image / 255 - np.array(spec.mean)) / np.array(spec.std)
+    np.testing.assert_allclose(preprocess(image, spec)[0], expected.transpose(2, 0, 1), atol=1e-5)
+
+
+def test_layout_and_colour_order_are_only_an_order() -> None:
+    image = photo(8, 8)
+    rgb = preprocess(image, Preprocess(size=(8, 8)))
+    bgr = preprocess(image, Preprocess(size=(8, 8), color="BGR"))
+    nhwc = preprocess(image, Preprocess(size=(8, 8), layout="NHWC"))
+    np.testing.assert_array_equal(bgr, rgb[:, ::-1])
+    np.testing.assert_array_equal(nhwc, rgb.transpose(0, 2, 3, 1))
+
+
+def test_gray_is_pillows_luma_exactly() -> None:
+    image = photo(64, 64)
+    np.testing.assert_array_equal(
+        to_gray(image)[:, :, 0], np.asarray(Pillow.fromarray(image).convert("L"))
+    )
+
+
+def test_a_gray_picture_is_a_colour_picture_without_colour() -> None:
+    gray = photo(16, 16)[:, :, 0]
+    spec = Preprocess(size=(16, 16))
+    np.testing.assert_array_equal(
+        preprocess(gray, spec), preprocess(np.repeat(gray[:, :, None], 3, axis=2), spec)
+    )
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((8, 8, 4), dtype=np.uint8),
+        np.zeros((8, 8, 3), dtype=np.float32),
+        np.zeros((0, 8, 3), dtype=np.uint8),
+        np.zeros(8, dtype=np.uint8),
+    ],
+)
+def test_what_is_no_image_is_refused(image: Image) -> None:
+    with pytest.raises(DataError, match="shape"):
+        preprocess(image, Preprocess(size=(8, 8)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    extra=st.none() | st.integers(0, 30),
+    filter_=st.sampled_from(["nearest", *PILLOW]),
+    value=st.integers(0, 255),
+)
+def test_a_flat_picture_stays_flat_at_any_size(
+    height: int,
+    width: int,
+    size: tuple[int, int],
+    extra: int | None,
+    filter_: Filter,
+    value: int,
+) -> None:
+    resize = None if extra is None else max(size) + extra
+    image = np.full((height, width, 3), value, dtype=np.uint8)
+    ours = resized(image, Preprocess(size=size, resize=resize, filter=filter_))
+    assert ours.shape == (*size, 3)
+    assert (ours == value).all()
+
+
+def test_a_batch_is_its_images_one_after_the_other() -> None:
+    images = (photo(20, 30), photo(30, 20))
+    spec = Preprocess(size=(16, 16))
+    batch = preprocess_batch(images, spec)
+    np.testing.assert_array_equal(batch[1:], preprocess(images[1], spec))
+
+
+def test_the_numbers_are_those_of_earlier_versions() -> None:
+    """Files that were calibrated yesterday must be fed the same numbers tomorrow."""
+    stored = np.load(GOLDEN_FILE)
+    spec = Preprocess(size=(12, 12), resize=14, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    np.testing.assert_allclose(preprocess(stored["image"], spec), stored["tensor"], atol=1e-6)
