@@ -1,0 +1,188 @@
+"""The networks are those of the papers: same names, same sizes, and they can be trained."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from edgecnn.zoo import find
+from edgecnn.zoo.blocks import scale_channels
+from edgecnn.zoo.count import macs, parameters
+from edgecnn.zoo.describe import describe
+from edgecnn.zoo.efficientnet_lite import same_padding
+from edgecnn.zoo.mobilenetv2 import mobilenetv2
+from edgecnn.zoo.randomize import random_network
+from edgecnn.zoo.resnet import resnet18
+from edgecnn.zoo.vgg import vgg11
+
+# The versions for small grey images that the digits are recognised with.
+SMALL = {
+    "lenet5": {},
+    "vgg11": {"num_classes": 10, "in_channels": 1, "width": 0.125, "small_input": True},
+    "resnet18": {"num_classes": 10, "in_channels": 1, "width": 0.125, "small_input": True},
+    "mobilenetv2": {"num_classes": 10, "in_channels": 1, "width": 0.25, "small_input": True},
+}
+
+
+def small(name: str) -> nn.Module:
+    return find(name).build(**SMALL[name])
+
+
+@pytest.mark.parametrize("name", ["vgg11", "vgg16", "resnet18", "resnet50", "mobilenet_v2"])
+def test_parameters_are_named_and_shaped_as_torchvision_does(name: str) -> None:
+    facts = json.loads((Path(__file__).parent / "torchvision_state_dicts.json").read_text())
+    with torch.device("meta"):
+        state = find(name).build().state_dict()
+    assert {key: list(tensor.shape) for key, tensor in state.items()} == facts[name]
+    assert list(state) == list(facts[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "million_parameters", "gmac"),
+    [
+        ("lenet5", 0.06, 0.0004),
+        ("vgg11", 132.86, 7.609),
+        ("vgg16", 138.36, 15.470),
+        ("resnet18", 11.69, 1.814),
+        ("resnet50", 25.56, 4.089),
+        ("mobilenetv2", 3.50, 0.301),
+        ("efficientnet_lite0", 4.65, 0.385),
+    ],
+)
+def test_sizes_are_the_known_ones(name: str, million_parameters: float, gmac: float) -> None:
+    row = describe(find(name))
+    assert row.parameters / 1e6 == pytest.approx(million_parameters, abs=0.005)
+    assert row.macs / 1e9 == pytest.approx(gmac, abs=0.0005)
+
+
+def test_counting_leaves_the_network_as_it_was_and_scales_with_the_batch() -> None:
+    network = small("mobilenetv2").train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    one, three = macs(network, (1, 1, 32, 32)), macs(network, (3, 1, 32, 32))
+    assert three == 3 * one
+    assert network.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_macs_of_layers_that_can_be_counted_by_hand() -> None:
+    layers = nn.Sequential(nn.Conv2d(8, 8, 3, groups=4), nn.ReLU(), nn.Flatten(), nn.Linear(32, 5))
+    assert macs(layers, (1, 8, 4, 4)) == 8 * 2 * 2 * (2 * 3 * 3) + 32 * 5
+    assert parameters(layers) == 8 * 2 * 3 * 3 + 8 + 32 * 5 + 5
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_training_begins_without_an_opinion_and_reaches_every_parameter(name: str) -> None:
+    torch.manual_seed(0)
+    network = small(name).train()
+    images, classes = torch.randn(16, 1, 32, 32), torch.arange(16) % 10
+    loss = functional.cross_entropy(network(images), classes)
+    parameters = tuple(network.parameters())
+    gradients = torch.autograd.grad(loss, parameters)
+    assert loss.item() == pytest.approx(math.log(10), abs=0.2)
+    assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+    assert all(bool(gradient.abs().sum() > 0) for gradient in gradients)
+
+
+def test_small_networks_are_small() -> None:
+    sizes = {name: parameters(small(name)) for name in SMALL}
+    assert sizes["lenet5"] == 61_706
+    assert 4 * sum(sizes.values()) < 3e6  # bytes of their four checkpoints
+
+
+def test_small_inputs_keep_their_detail() -> None:
+    images = torch.zeros(2, 3, 32, 32)
+    assert mobilenetv2(small_input=True, width=0.25).eval().features(images).shape[2:] == (2, 2)
+    assert mobilenetv2(width=0.25).eval().features(images).shape[2:] == (1, 1)
+    network = resnet18(small_input=True, width=0.125).eval()
+    assert network.maxpool(network.conv1(images)).shape[2:] == (32, 32)
+    assert vgg11(small_input=True, width=0.125).classifier[0].in_features == 64
+
+
+@pytest.mark.parametrize("side", [160, 224, 256])
+def test_vgg_pools_only_where_the_map_is_not_yet_7x7(side: int) -> None:
+    network = vgg11(width=0.125, num_classes=3).eval()
+    with torch.no_grad():
+        images = torch.randn(1, 3, side, side)
+        pooled = network.classifier(torch.flatten(network.avgpool(network.features(images)), 1))
+        assert torch.equal(network(images), pooled)
+
+
+def test_at_its_own_size_vgg_exports_without_a_pool() -> None:
+    network = vgg11(width=0.125, num_classes=3).eval()
+    graph = torch.export.export(network, (torch.zeros(1, 3, 224, 224),)).graph
+    assert not [node for node in graph.nodes if "adaptive" in str(node.target)]
+
+
+@given(st.integers(1, 600), st.sampled_from([1, 3, 5]), st.integers(1, 3))
+def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int) -> None:
+    before, after = same_padding(size, kernel, stride)
+    assert before <= after <= before + 1
+    padded = before + size + after
+    if before + after or padded >= kernel:
+        assert (padded - kernel) // stride + 1 == -(-size // stride)
+
+
+def test_an_odd_pixel_of_padding_goes_to_the_end() -> None:
+    assert same_padding(224, 3, 2) == (0, 1)
+    assert same_padding(56, 5, 2) == (1, 2)
+    assert same_padding(225, 3, 2) == (1, 1)
+
+
+@given(st.integers(8, 4096), st.floats(0.05, 4))
+def test_channels_scale_to_multiples_of_8_and_lose_at_most_a_tenth(
+    channels: int, width: float
+) -> None:
+    scaled = scale_channels(channels, width)
+    assert scaled % 8 == 0
+    assert scaled >= max(8, 0.9 * channels * width)
+    assert scaled <= max(16, 1.1 * channels * width + 8)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lenet5",
+        "resnet18",
+        "mobilenetv2",
+        *(
+            pytest.param(slow, marks=pytest.mark.slow)
+            for slow in ("efficientnet_lite0", "resnet50", "vgg16")
+        ),
+    ],
+)
+def test_random_networks_give_well_scaled_answers(name: str) -> None:
+    spec = find(name)
+    network = random_network(spec, seed=0)
+    coarse = torch.randn(2, spec.preprocess.channels, 8, 8)
+    images = functional.interpolate(coarse, size=spec.preprocess.size, mode="bilinear")
+    with torch.no_grad():
+        logits = network(images)
+    assert not network.training
+    assert 0.05 < logits.std() < 3
+
+
+def test_random_networks_repeat_with_their_seed_and_disturb_nobody() -> None:
+    spec = find("lenet5")
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first, again, other = (random_network(spec, seed=seed).state_dict() for seed in (0, 0, 1))
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["c1.weight"], other["c1.weight"])
+
+
+def test_building_repeats_with_torchs_seed() -> None:
+    torch.manual_seed(3)
+    first = small("resnet18").state_dict()
+    torch.manual_seed(3)
+    again = small("resnet18").state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
