@@ -114,7 +114,7 @@ def _cpu_name(root: Path) -> str:
 
 
 def _cpuinfo(root: Path) -> Mapping[str, str]:
-    """The first core of /proc/cpuinfo; of a big.LITTLE pair the part that is named last, the big."""
+    """The first core of /proc/cpuinfo, but the last core's part: of a big.LITTLE pair the big."""
     found: dict[str, str] = {}
     for line in _read(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")

@@ -117,7 +117,10 @@ def _options(*, threads: int) -> Any:
 
 def _session(path: Path, options: Any) -> Any:
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[_PROVIDER])
+        # Its fallback would print to stdout and try the same provider again.
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=[_PROVIDER], enable_fallback=0
+        )
     except Exception as error:
         raise ModelError(
             f"{path}: onnxruntime {VERSION} cannot load it ({_first_line(error)})",

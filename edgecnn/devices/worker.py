@@ -1,0 +1,175 @@
+"""Our end of a worker: one file, loaded in one process on a device, timed when it is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeVar
+
+import edgecnn.errors
+from edgecnn.devices.device import Device
+from edgecnn.devices.process import Process
+from edgecnn.errors import DeviceError, EdgecnnError, EngineError
+
+_START_TIMEOUT_S = 1800.0  # an engine may have to be built first
+_PATIENCE = 50.0  # times the expected duration, before a device counts as dead
+_LEAST_TIMEOUT_S = 60.0
+
+_Parsed = TypeVar("_Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a worker says once its file is loaded and warm.
+
+    `run_ns` is what a run takes now, for planning; `facts` are the engine's.
+    """
+
+    sha256: str
+    engine: str
+    facts: Mapping[str, str]
+    precision: str
+    boundary: str
+    batch: int
+    threads: int
+    emulated: str | None
+    load_ms: float
+    first_run_ms: float
+    warmup_runs: int
+    run_ns: int
+    rss_before_load_bytes: int
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One block of one file: latencies in run order, and the clocks around them."""
+
+    latencies_ns: tuple[int, ...]
+    wall_ns: int
+    cpu_ns: int
+    peak_rss_bytes: int
+
+
+class Worker:
+    """A file that is loaded on a device and waits for visits.
+
+    Raises the worker's own EdgecnnError where it cannot load the file, EngineError where it dies.
+    """
+
+    def __init__(self, device: Device, arguments: Sequence[str], *, file: str) -> None:
+        self._file = file
+        self._process: Process = device.start(("worker", *arguments))
+        try:
+            self.ready = _parsed(_ready, self._answer(_START_TIMEOUT_S), file)
+        except BaseException:
+            self._process.close(patiently=False)
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
+    def visit(self, *, runs: int, warmup: int) -> Visit:
+        """Time `runs` runs after `warmup` untimed ones; raises EngineError, DeviceError."""
+        self._process.write_line(json.dumps({"run": runs, "warmup": warmup}))
+        expected_s = (runs + warmup) * self.ready.run_ns / 1e9
+        answer = self._answer(max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s))
+        visit = _parsed(_visit, answer, self._file)
+        if len(visit.latencies_ns) != runs:
+            raise _garbage(self._file, f"{len(visit.latencies_ns)} latencies for {runs} runs")
+        return visit
+
+    def close(self, *, patiently: bool = True) -> None:
+        """End the process."""
+        self._process.close(patiently=patiently)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close(patiently=kind is None)
+
+    def _answer(self, timeout_s: float) -> dict[str, Any]:
+        line = self._process.read_line(timeout_s=timeout_s)
+        if not line:
+            raise EngineError(
+                f"{self._file}: the process that measured it died: {self._process.last_words()}",
+                hint="is there memory enough? fewer files or a smaller batch may help",
+            )
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise _garbage(self._file, repr(line[:80]))
+        if "error" in answer:
+            raise _their_error(answer["error"], self._file)
+        return answer
+
+
+def _ready(answer: Mapping[str, Any]) -> Ready:
+    said = answer["ready"]
+    return Ready(
+        sha256=str(said["sha256"]),
+        engine=str(said["engine"]),
+        facts={str(key): str(value) for key, value in said["facts"].items()},
+        precision=str(said["precision"]),
+        boundary=str(said["boundary"]),
+        batch=_positive(said["batch"]),
+        threads=_positive(said["threads"]),
+        emulated=None if said["emulated"] is None else str(said["emulated"]),
+        load_ms=float(said["load_ms"]),
+        first_run_ms=float(said["first_run_ms"]),
+        warmup_runs=_positive(said["warmup_runs"]),
+        run_ns=_positive(said["run_ns"]),
+        rss_before_load_bytes=_positive(said["rss_before_load_bytes"]),
+        peak_rss_bytes=_positive(said["peak_rss_bytes"]),
+    )
+
+
+def _visit(answer: Mapping[str, Any]) -> Visit:
+    return Visit(
+        latencies_ns=tuple(_positive(value) for value in answer["latencies_ns"]),
+        wall_ns=_positive(answer["wall_ns"]),
+        cpu_ns=int(answer["cpu_ns"]),
+        peak_rss_bytes=_positive(answer["peak_rss_bytes"]),
+    )
+
+
+def _positive(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{value!r:.40} is not a count above zero")
+    return value
+
+
+def _parsed(
+    parse: Callable[[Mapping[str, Any]], _Parsed], answer: dict[str, Any], file: str
+) -> _Parsed:
+    try:
+        return parse(answer)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _garbage(file, repr(error)) from error
+
+
+def _garbage(file: str, what: str) -> DeviceError:
+    return DeviceError(
+        f"{file}: the device answered what nobody can read: {what[:120]}",
+        hint="is the edgecnn there of the same version?",
+    )
+
+
+def _their_error(said: object, file: str) -> EdgecnnError:
+    """The worker's error as our own, if it is one that we know."""
+    fields = said if isinstance(said, dict) else {}
+    kind = getattr(edgecnn.errors, str(fields.get("type")), EngineError)
+    known = isinstance(kind, type) and issubclass(kind, EdgecnnError)
+    message = str(fields.get("message", f"{file}: failed on the device"))
+    hint = str(fields.get("hint", "run it again with --debug"))
+    error: EdgecnnError = (kind if known else EngineError)(message, hint=hint)
+    return error

@@ -1,0 +1,1 @@
+"""From raw samples to verdicts: plan, measure, accuracy, compare, report."""

@@ -1,0 +1,223 @@
+"""The accuracy of a shipped file, on the shipped engine, through the shipped preprocessing."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.contract import Contract
+from edgecnn.datasets.images import read_image
+from edgecnn.datasets.labelled import LabelledImage, LabelledImages
+from edgecnn.errors import DataError, ModelError
+from edgecnn.profiling.records import Accuracy, Evaluation, Paired
+from edgecnn.profiling.statistics import (
+    Interval,
+    mcnemar_p,
+    paired_drop_interval,
+    wilson_interval,
+)
+from edgecnn.runtime.model import Model, load
+from edgecnn.runtime.preprocess import Tensor
+from edgecnn.runtime.results import probabilities
+
+Progress = Callable[[int, int], None]
+
+_TOP = 5
+_AHEAD = 16  # images held ready: memory does not grow with the set
+_CHUNK = 8  # images a run where the file's batch is open
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What a file answered to labelled images, in their order.
+
+    `labels` (n,) int64 are the classes shown; `top` (n, k) int64 the best classes, best first,
+    with k = 5, or all classes where there are fewer; `score` (n,) float64 the best one's
+    probability. Both count classes as the labels do: an output before class 0 is negative.
+    """
+
+    file: str
+    engine: str
+    precision: str
+    classes: int
+    labels: NDArray[np.int64]
+    top: NDArray[np.int64]
+    score: NDArray[np.float64]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the best class is the right one, (n,)."""
+        hit: NDArray[np.bool_] = self.top[:, 0] == self.labels
+        return hit
+
+
+def evaluate_file(
+    path: Path,
+    images: LabelledImages,
+    *,
+    engine: str = "onnxruntime",
+    threads: int | None = None,
+    contract: Contract | None = None,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Load a file as the camera does and answer all images; see `evaluate_model`.
+
+    `threads` None is all cores; `contract` stands in for a file that carries none. Also raises
+    what loading a file raises.
+    """
+    with load(path, engine=engine, threads=threads, contract=contract) as model:
+        return evaluate_model(model, images, progress=progress)
+
+
+def evaluate_model(
+    model: Model,
+    images: LabelledImages,
+    *,
+    class_offset: int = 0,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Answer all images; `progress` hears (images done, images in all).
+
+    `class_offset` is the output that means class 0: 1 where output 0 is 'background'. Raises
+    DataError for an unreadable image, a class that the model does not have, or random weights,
+    of which no accuracy is ever told; ModelError for outputs that are no numbers.
+    """
+    _refuse_random_weights(model)
+    done, parts = 0, []
+    for items, tensor in _batches(model, images.items):
+        logits = model.run(tensor)
+        if not done:
+            _check_classes(images, logits.shape[1] - class_offset)
+        _check_finite(model, items, logits)
+        parts.append(logits_to_answer(logits))
+        done += len(items)
+        if progress:
+            progress(done, len(images.items))
+    return Predictions(
+        file=str(model.path),
+        engine=model.engine.name,
+        precision=str(model.contract.provenance.get("precision", "fp32")),
+        classes=logits.shape[1] - class_offset,
+        labels=np.array([item.class_index for item in images.items], dtype=np.int64),
+        top=np.concatenate([top for top, _ in parts]) - class_offset,
+        score=np.concatenate([score for _, score in parts]),
+    )
+
+
+def logits_to_answer(
+    logits: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The best five outputs of each row, ties by the lower index, and the best's probability."""
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :_TOP].astype(np.int64)
+    return order, probabilities(logits).max(axis=1)
+
+
+def evaluation(predictions: Predictions, *, reference: Predictions | None = None) -> Evaluation:
+    """Top-1 and top-5 with Wilson's intervals; paired with a reference on the same images."""
+    found = (predictions.top == predictions.labels[:, None]).any(axis=1)
+    return Evaluation(
+        file=predictions.file,
+        engine=predictions.engine,
+        precision=predictions.precision,
+        n=predictions.labels.size,
+        top1=_share("top1", predictions.right),
+        top5=_share("top5", found) if predictions.classes > _TOP else None,
+        paired=compare_predictions(reference, predictions) if reference else None,
+    )
+
+
+def compare_predictions(reference: Predictions, other: Predictions) -> Paired:
+    """What changes from `reference` to `other` on the same images; raises DataError."""
+    if not np.array_equal(reference.labels, other.labels):
+        raise DataError(
+            f"{reference.file} and {other.file} were evaluated on different images",
+            hint="evaluate both on the same --data",
+        )
+    lost = int(np.sum(reference.right & ~other.right))
+    won = int(np.sum(~reference.right & other.right))
+    n = other.labels.size
+    return Paired(
+        against=reference.file,
+        n=n,
+        right_to_wrong=lost,
+        wrong_to_right=won,
+        mcnemar_p=mcnemar_p(lost, won),
+        agreement=float(np.mean(reference.top[:, 0] == other.top[:, 0])),
+        drop=_accuracy("top1_drop", paired_drop_interval(lost, won, n), n),
+    )
+
+
+def _share(metric: str, hits: NDArray[np.bool_]) -> Accuracy:
+    return _accuracy(metric, wilson_interval(int(hits.sum()), hits.size), hits.size)
+
+
+def _accuracy(metric: str, interval: Interval, n: int) -> Accuracy:
+    return Accuracy(metric, interval.value, interval.low, interval.high, n)
+
+
+def _refuse_random_weights(model: Model) -> None:
+    if model.contract.random_weights:
+        raise DataError(
+            f"{model.path}: its weights are random, so it has no accuracy",
+            hint="export it with real weights: edgecnn export MODEL --weights official",
+        )
+
+
+def _check_classes(images: LabelledImages, classes: int) -> None:
+    for item in images.items:
+        if not 0 <= item.class_index < classes:
+            raise DataError(
+                f"{item.path}: class {item.class_index}, but the model has 0 to {classes - 1}",
+                hint="give the labels that belong to this model: --labels FILE",
+            )
+
+
+def _check_finite(
+    model: Model, items: tuple[LabelledImage, ...], logits: NDArray[np.float32]
+) -> None:
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if bad.size:
+        raise ModelError(
+            f"{model.path}: gives values that are no numbers for {items[bad[0]].path}",
+            hint="export it again and check the preprocessing: edgecnn verify FILE",
+        )
+
+
+def _batches(
+    model: Model, items: Iterable[LabelledImage]
+) -> Iterator[tuple[tuple[LabelledImage, ...], Tensor]]:
+    """The images in runs of the file's batch, preprocessed."""
+    size = model.engine.inputs[0].batch or _CHUNK
+    prepared = _prepared(model, items)
+    while chunk := tuple(itertools.islice(prepared, size)):
+        chosen, tensors = zip(*chunk, strict=True)
+        yield chosen, np.concatenate(tensors)
+
+
+def _prepared(
+    model: Model, items: Iterable[LabelledImage]
+) -> Iterator[tuple[LabelledImage, Tensor]]:
+    """Images decoded and preprocessed on a second core while the engine has the first."""
+    waiting: deque[tuple[LabelledImage, Future[Tensor]]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        try:
+            for item in items:
+                waiting.append((item, reader.submit(_prepare, model, item.path)))
+                if len(waiting) > _AHEAD:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            for first, future in waiting:
+                yield first, future.result()
+        finally:
+            reader.shutdown(cancel_futures=True)
+
+
+def _prepare(model: Model, path: Path) -> Tensor:
+    return model.preprocess(read_image(path))

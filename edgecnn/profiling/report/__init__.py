@@ -1,0 +1,19 @@
+"""A report for people (text, HTML) and for machines (JSON); nothing here prints or measures."""
+
+from edgecnn.profiling.report.html import html_page, report_name, write_html
+from edgecnn.profiling.report.json import evaluation_document, profile_document
+from edgecnn.profiling.report.summary import Summary, summarize
+from edgecnn.profiling.report.text import device_line, evaluation_table, profile_table
+
+__all__ = [
+    "Summary",
+    "device_line",
+    "evaluation_document",
+    "evaluation_table",
+    "html_page",
+    "profile_document",
+    "profile_table",
+    "report_name",
+    "summarize",
+    "write_html",
+]

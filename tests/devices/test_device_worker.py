@@ -1,0 +1,99 @@
+"""Our end of a worker, against devices that say what they should not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from edgecnn.devices.process import Process
+from edgecnn.devices.worker import Worker
+from edgecnn.errors import DeviceError, EngineError, ModelError
+
+READY = {
+    "sha256": "ab", "engine": "toy", "facts": {"engine": "toy 1"}, "precision": "fp32",
+    "boundary": "engine", "batch": 1, "threads": 1, "emulated": None, "load_ms": 1.5,
+    "first_run_ms": 0.5, "warmup_runs": 10, "run_ns": 1000, "rss_before_load_bytes": 1,
+    "peak_rss_bytes": 2,
+}  # fmt: skip
+VISIT = {"latencies_ns": [5, 6], "wall_ns": 20, "cpu_ns": 15, "peak_rss_bytes": 3}
+
+
+class ScriptedDevice:
+    """A device that answers each request with the next of some lines, then ends."""
+
+    name = "scripted"
+
+    def __init__(self, *lines: object) -> None:
+        self.lines = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+
+    def run(self, verb: Sequence[str], *, timeout_s: float) -> str:
+        raise NotImplementedError
+
+    def start(self, verb: Sequence[str]) -> Process:
+        script = (
+            "import sys; lines = sys.argv[1:]; print(lines.pop(0), flush=True)\n"
+            "while lines and sys.stdin.readline(): print(lines.pop(0), flush=True)\n"
+            "print('the board went dark', file=sys.stderr)"
+        )
+        return Process((sys.executable, "-c", script, *self.lines))
+
+    def push(self, local: Path) -> str:
+        return str(local)
+
+    def pull(self, remote: str, local: Path) -> None:
+        raise NotImplementedError
+
+
+def worker(*lines: object) -> Worker:
+    return Worker(ScriptedDevice(*lines), (), file="net.onnx")
+
+
+def test_a_visit_brings_the_latencies() -> None:
+    with worker({"ready": READY}, VISIT) as there:
+        assert there.ready.run_ns == 1000
+        assert there.visit(runs=2, warmup=0).latencies_ns == (5, 6)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["hello", "[]", "7", {"ready": {}}, {"ready": READY | {"batch": "1"}},
+     {"ready": READY | {"run_ns": -5}}, {"ready": READY | {"facts": None}}],
+)  # fmt: skip
+def test_garbage_instead_of_ready_is_said_to_be_garbage(line: object) -> None:
+    with pytest.raises(DeviceError, match="nobody can read"):
+        worker(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", {"latencies_ns": [5]}, VISIT | {"latencies_ns": [5, "6"]},
+     VISIT | {"latencies_ns": [5, 0]}, VISIT | {"latencies_ns": [5, 6, 7]}],
+)  # fmt: skip
+def test_garbage_instead_of_latencies_is_never_taken_for_some(line: object) -> None:
+    with worker({"ready": READY}, line) as there, pytest.raises(DeviceError, match=r"net\.onnx"):
+        there.visit(runs=2, warmup=0)
+
+
+def test_its_own_errors_are_raised_as_such() -> None:
+    said = {"error": {"type": "ModelError", "message": "net.onnx: torn", "hint": "mend it"}}
+    with pytest.raises(ModelError, match="torn") as raised:
+        worker(said)
+    assert raised.value.hint == "mend it"
+
+
+@pytest.mark.parametrize("kind", ["SystemExit", "_DAMAGED", None, "EdgecnnErrorX"])
+def test_no_word_of_a_device_chooses_what_is_raised_but_our_errors(kind: object) -> None:
+    with pytest.raises(EngineError, match="boo"):
+        worker({"error": {"type": kind, "message": "boo", "hint": "h"}})
+
+
+def test_a_worker_that_dies_leaves_its_last_words_and_no_process() -> None:
+    with worker({"ready": READY}) as there:
+        with pytest.raises(EngineError, match="the board went dark"):
+            there.visit(runs=2, warmup=0)
+        pid = there.pid
+    assert not Path(f"/proc/{pid}").exists()

@@ -1,0 +1,193 @@
+"""The HTML report: one file, no network, drawn by a real browser, and nobody's words run in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecnn.errors import FileError
+from edgecnn.profiling.records import Profile
+from edgecnn.profiling.report import html_page, report_name, summarize, write_html
+from tests.profiling.made_up import made_up_profile, made_up_report
+
+STRANGER = "</script><img src=x onerror=alert(1)>\x1b[31m\udcff'\"&"
+
+PROFILES = (
+    made_up_profile("mobilenetv2", "fp32", p50_ms=4.4, top1=0.72),
+    made_up_profile("mobilenetv2", "int8", p50_ms=2.1, top1=0.71),
+    made_up_profile("resnet50", "fp32", p50_ms=38, top1=0.81),
+    made_up_profile("resnet50", "int8", p50_ms=12, top1=0.80),
+    made_up_profile("vgg16", "int8", p50_ms=41, top1=0.70, runs=8),
+)
+
+
+def page_of(*profiles: Profile) -> str:
+    return html_page(summarize(made_up_report(*profiles)))
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return page_of(*PROFILES)
+
+
+def words(page: str) -> str:
+    """What a person can read and select, without tags and scripts."""
+    body = re.sub(r"(?s)<(script|style).*?</\1>", " ", page)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+# The file
+
+
+def test_it_says_what_was_measured_where_and_when(page: str) -> None:
+    text = words(page)
+    assert "Accuracy and latency on Raspberry Pi 5 Model B Rev 1.0" in text
+    assert "21 November 2026, 14:05 UTC" in text
+    assert "x faster" in text
+    assert "On the front: mobilenetv2 fp32, mobilenetv2 int8, resnet50 fp32, resnet50 int8." in text
+
+
+def test_every_number_of_the_plots_is_in_the_text(page: str) -> None:
+    text = words(page)
+    for expected in ("72.0 ±3.0", "14 MB", "p50 4.4", "p90", "600 runs", "stable"):
+        assert expected in text
+
+
+def test_what_the_device_does_not_tell_is_told_with_its_reason(page: str) -> None:
+    text = words(page)
+    assert "load before unavailable: no /proc/loadavg" in text
+    assert "governor performance" in text
+
+
+def test_it_asks_nothing_of_any_network(page: str) -> None:
+    assert "default-src 'none'" in page
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//""", _without_library(page))
+    assert "@import" not in _without_library(page)
+
+
+def test_the_plotting_library_is_in_it_once(page: str) -> None:
+    assert page.count("vega-embed") < 50
+    assert 500_000 < len(page) < 1_500_000
+
+
+def test_strangers_words_are_only_words() -> None:
+    page = page_of(
+        made_up_profile(STRANGER, "fp32", p50_ms=4.4, top1=0.7),
+        made_up_profile(STRANGER, "int8", p50_ms=2.1, top1=0.7),
+        made_up_profile("$title ${css}", "fp32", p50_ms=2.1, top1=0.7),
+    )
+    assert "<img" not in _without_library(page)
+    assert "\x1b" not in page
+    assert "<img src=x onerror=alert(1)>" in words(page)
+    assert "$title ${css} fp32" in words(page)
+    page.encode("utf-8")
+
+
+def test_without_accuracy_it_says_so_and_shows_latency() -> None:
+    page = page_of(made_up_profile("lenet5", "fp32", p50_ms=0.02))
+    assert "Latency on Raspberry Pi" in page
+    assert "Accuracy was not measured" in page
+    assert "Accuracy against latency" not in page
+
+
+def test_files_without_accuracy_are_named_beside_the_plot() -> None:
+    page = page_of(*PROFILES, made_up_profile("lenet5", "fp32", p50_ms=0.02))
+    assert "Not shown, without measured accuracy: lenet5 fp32." in page
+
+
+def test_runs_beyond_a_plot_are_counted_in_words() -> None:
+    profile = made_up_profile("net", "fp32", p50_ms=4)
+    latencies = np.array(profile.measurement.latencies_ns)
+    latencies[[5, 300]] = 90_000_000
+    measured = dataclasses.replace(
+        profile.measurement, latencies_ns=tuple(int(value) for value in latencies)
+    )
+    text = words(page_of(dataclasses.replace(profile, measurement=measured)))
+    assert "2 runs lie beyond the plot" in text
+    assert "slowest 90.0" in text
+
+
+def test_it_is_named_after_its_time_and_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    summary = summarize(made_up_report(*PROFILES))
+    assert report_name(summary.report.created) == "profile-20261121-1405.html"
+    write_html(summary, tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
+    with pytest.raises(FileError):
+        write_html(summary, tmp_path / "nowhere" / "report.html")
+
+
+def _without_library(page: str) -> str:
+    return re.sub(r"(?s)<script>.*?</script>", "", page)
+
+
+# The page in a browser
+
+PROBE = """<script>
+addEventListener("load", () => setTimeout(() => {
+  const root = document.documentElement;
+  root.dataset.sideways = root.scrollWidth > root.clientWidth ? "yes" : "no";
+  root.dataset.width = root.clientWidth;
+}, 4000));
+</script></body>"""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        if "chromium" in os.environ.get("EDGECNN_REQUIRE", ""):
+            pytest.fail("EDGECNN_REQUIRE asks for chromium: apt-get install chromium")
+        pytest.skip("chromium is not installed")
+    return found
+
+
+def seen(
+    chromium: str, page: str, folder: Path, *, width: int, dark: bool = False
+) -> tuple[str, str]:
+    """The page's DOM once everything is drawn, and what the browser logged."""
+    file = folder / "report.html"
+    before, _, after = page.rpartition("</body>")
+    file.write_text(f"{before}{PROBE}{after}", encoding="utf-8")
+    done = subprocess.run(
+        [
+            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--disable-background-networking", "--disable-dev-shm-usage", "--enable-logging=stderr",
+            f"--user-data-dir={folder / 'browser'}", f"--window-size={width},900",
+            "--virtual-time-budget=9000", "--dump-dom", file.as_uri(),
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (420, True)])
+def test_a_browser_draws_every_plot_and_has_nothing_to_complain_of(
+    chromium: str, page: str, tmp_path: Path, width: int, dark: bool
+) -> None:
+    dom, log = seen(chromium, page, tmp_path, width=width, dark=dark)
+    assert "CONSOLE" not in log, "no error and no warning"
+    assert 'data-drawn="yes"' in dom
+    assert _without_library(dom).count("<svg") == 1 + 2 * len(PROFILES)
+    assert 'data-sideways="no"' in dom, "only the table scrolls sideways"
+    for name in ("mobilenetv2", "resnet50", "vgg16"):
+        assert re.search(rf"<text[^>]*>{name}</text>", dom), "labels are text, not pictures"
+    assert not re.search(r"""(?:src|href)\s*=\s*["']\s*(?:https?:)?//""", _without_library(dom))
+
+
+def test_a_browser_runs_nobody_s_words(chromium: str, tmp_path: Path) -> None:
+    # Without accuracy, so that the plot of latency alone is drawn, too.
+    strangers = (made_up_profile(STRANGER, kind, p50_ms=4.4) for kind in ("fp32", "int8"))
+    dom, log = seen(chromium, page_of(*strangers), tmp_path, width=1280)
+    assert 'data-drawn="yes"' in dom
+    assert _without_library(dom).count("<svg") == 1 + 2 * 2
+    assert "<img" not in _without_library(dom)
+    assert "CONSOLE" not in log

@@ -1,0 +1,210 @@
+"""Intervals cover the truth as often as they say, and tests claim no more than they may."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats  # type: ignore[import-untyped]
+
+from edgecnn.profiling.statistics import (
+    MIN_RUNS_P99,
+    Interval,
+    drift_interval,
+    mcnemar_p,
+    paired_drop_interval,
+    quantile,
+    quantile_interval,
+    ratio_interval,
+    student_t,
+    wilson_interval,
+)
+from tests.profiling.simulated import ENGINES, Engine, by_block, lognormal, truth
+
+LATENCIES = st.lists(
+    st.lists(st.integers(1, 10**9), min_size=1, max_size=30), min_size=4, max_size=12
+)
+
+
+def as_blocks(lists: list[list[int]]) -> list[NDArray[np.int64]]:
+    return [np.array(block, dtype=np.int64) for block in lists]
+
+
+# Quantiles
+
+
+def test_a_quantile_is_one_of_the_samples() -> None:
+    assert quantile(np.array([1, 2, 3, 4]), 0.5) == 2
+    assert quantile(np.array([1, 2, 3, 4]), 0.9) == 4
+
+
+@given(LATENCIES, st.sampled_from([0.5, 0.9, 0.99]))
+def test_an_interval_holds_its_value_and_ends_within_the_samples(
+    lists: list[list[int]], p: float
+) -> None:
+    blocks = as_blocks(lists)
+    found = quantile_interval(blocks, p)
+    everything = np.concatenate(blocks)
+    assert everything.min() <= found.low <= found.value <= found.high <= everything.max()
+
+
+@given(LATENCIES, st.floats(0.01, 100))
+def test_a_slower_clock_scales_the_interval(lists: list[list[int]], factor: float) -> None:
+    found = quantile_interval(as_blocks(lists), 0.5)
+    scaled = found.scaled(factor)
+    assert scaled == Interval(found.value * factor, found.low * factor, found.high * factor)
+
+
+@given(LATENCIES)
+def test_surer_is_wider(lists: list[list[int]]) -> None:
+    blocks = as_blocks(lists)
+    usual, sure = (quantile_interval(blocks, 0.5, confidence=c) for c in (0.95, 0.99))
+    assert sure.low <= usual.low <= usual.high <= sure.high
+
+
+def test_blocks_that_differ_make_the_median_less_sure_than_their_runs_suggest() -> None:
+    # The same samples, once as they came and once shuffled over the blocks.
+    random = np.random.default_rng(1)
+    blocks = by_block(random, 12, 40)
+    shuffled = random.permuted(blocks.ravel()).reshape(blocks.shape)
+    assert (
+        quantile_interval(list(blocks), 0.5).half_width
+        > 1.5 * quantile_interval(list(shuffled), 0.5).half_width
+    )
+
+
+def test_459_runs_are_the_fewest_whose_largest_lies_above_the_p99() -> None:
+    assert 0.99**MIN_RUNS_P99 < 0.01 < 0.99 ** (MIN_RUNS_P99 - 1)
+
+
+# Coverage: how often an interval holds the truth, over many simulated profiles
+
+
+def covered(engine: Engine, p: float, profiles: int) -> float:
+    random, right = np.random.default_rng(11), truth(engine, p)
+    intervals = (quantile_interval(list(engine(random, 12, 40)), p) for _ in range(profiles))
+    return float(np.mean([each.low <= right <= each.high for each in intervals]))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("p", [0.5, 0.9])
+def test_intervals_hold_the_truth_as_often_as_they_say(name: str, p: float) -> None:
+    assert covered(ENGINES[name], p, 100) >= 0.88
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("p", [0.5, 0.9])
+def test_in_a_thousand_profiles_too(name: str, p: float) -> None:
+    assert 0.925 <= covered(ENGINES[name], p, 1000) <= 0.975
+
+
+# Ratios
+
+
+def test_the_ratio_of_medians_is_found() -> None:
+    random = np.random.default_rng(2)
+    fast, slow = lognormal(random, 12, 40), 2 * lognormal(random, 12, 40)
+    ratio = ratio_interval(list(slow), list(fast))
+    assert ratio.low < 2 < ratio.high
+    assert ratio.high - ratio.low < 0.2
+
+
+@given(LATENCIES, st.data())
+def test_turning_a_comparison_round_inverts_it(lists: list[list[int]], data: st.DataObject) -> None:
+    one = as_blocks(lists)
+    shape = [st.lists(st.integers(1, 10**9), min_size=1, max_size=9) for _ in lists]
+    other = as_blocks([data.draw(block) for block in shape])
+    there, back = ratio_interval(one, other), ratio_interval(other, one)
+    assert there.value * back.value == pytest.approx(1)
+    assert there.low * back.high == pytest.approx(1)
+
+
+def test_what_slows_a_whole_block_down_leaves_the_ratio_alone() -> None:
+    random = np.random.default_rng(3)
+    level = np.exp(random.normal(0, 0.2, (12, 1)))
+    a, b = level * lognormal(random, 12, 40), level * lognormal(random, 12, 40)
+    ratio = ratio_interval(list(a), list(b))
+    assert ratio.high - ratio.low < 0.2, "blocks swing by 20 %, the paired ratio must not"
+
+
+def wrongly_claimed(engine: Engine, comparisons: int) -> float:
+    """How often the same engine is called faster or slower than itself."""
+    random = np.random.default_rng(12)
+    pairs = (
+        (list(engine(random, 12, 40)), list(engine(random, 12, 40))) for _ in range(comparisons)
+    )
+    sure = [ratio_interval(a, b, confidence=0.99) for a, b in pairs]
+    return float(np.mean([each.low > 1 or each.high < 1 for each in sure]))
+
+
+def test_the_same_engine_is_hardly_ever_called_faster_than_itself() -> None:
+    assert np.mean([wrongly_claimed(engine, 100) for engine in ENGINES.values()]) <= 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_not_even_in_a_thousand_comparisons(name: str) -> None:
+    # Both directions together; 'faster' is half of them.
+    assert wrongly_claimed(ENGINES[name], 1000) <= 0.02
+
+
+# Drift
+
+
+def test_a_board_that_gets_hotter_is_seen_and_a_steady_one_is_not() -> None:
+    random = np.random.default_rng(4)
+    steady = lognormal(random, 12, 40)
+    hotter = steady * np.linspace(1, 1.2, 12)[:, None]
+    assert drift_interval(list(hotter)).low > 1.02
+    calm = drift_interval(list(steady))
+    assert calm.low < 1 < calm.high
+
+
+# Shares
+
+
+@given(st.integers(1, 5000), st.data())
+def test_wilson_is_what_scipy_says(n: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, n))
+    ours = wilson_interval(hits, n)
+    theirs = stats.binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+    assert ours.low <= ours.value <= ours.high
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000))
+def test_mcnemar_is_the_exact_binomial_test(lost: int, won: int) -> None:
+    expected = stats.binomtest(lost, lost + won).pvalue if lost + won else 1.0
+    assert mcnemar_p(lost, won) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+
+
+def test_twenty_flips_against_eight_is_a_known_value() -> None:
+    assert mcnemar_p(8, 20) == pytest.approx(0.035698, abs=1e-6)
+    assert mcnemar_p(0, 0) == 1.0
+    assert mcnemar_p(1, 0) == 1.0
+
+
+@given(st.integers(1, 2000), st.data())
+def test_a_drop_turned_round_is_a_gain(n: int, data: st.DataObject) -> None:
+    lost = data.draw(st.integers(0, n))
+    won = data.draw(st.integers(0, n - lost))
+    there, back = paired_drop_interval(lost, won, n), paired_drop_interval(won, lost, n)
+    assert there.low == pytest.approx(-back.high)
+    assert -1 <= there.low <= there.high <= 1
+
+
+def test_a_drop_is_covered_as_often_as_it_says() -> None:
+    random, truth_, n = np.random.default_rng(5), 0.01, 650
+    flips = random.multinomial(n, [0.03, 0.02, 0.95], size=1000)
+    found = [paired_drop_interval(int(lost), int(won), n) for lost, won, _ in flips]
+    assert 0.93 <= np.mean([each.low <= truth_ <= each.high for each in found]) <= 0.975
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.99])
+@pytest.mark.parametrize("degrees", [3, 5, 11, 23, 200])
+def test_student_is_what_scipy_says(confidence: float, degrees: int) -> None:
+    expected = stats.t.ppf((1 + confidence) / 2, degrees)
+    assert student_t(confidence, degrees) == pytest.approx(expected, rel=0.01)
