@@ -7,10 +7,10 @@ The toolkit's verbs (`edgecnn.export`, `edgecnn.quantize`, ...) are resolved on 
 __version__ = "0.1.0"
 
 _VERBS = {
-    "export": "edgecnn.pipeline",
-    "quantize": "edgecnn.pipeline",
-    "evaluate": "edgecnn.profiling.accuracy",
-    "profile": "edgecnn.pipeline",
+    "export": "edgecnn.pipeline.export",
+    "quantize": "edgecnn.pipeline.quantize",
+    "evaluate": "edgecnn.pipeline.measure",
+    "profile": "edgecnn.pipeline.measure",
     "load": "edgecnn.runtime",
 }
 

@@ -1,0 +1,1 @@
+"""Images to calibrate, evaluate and measure with: folders, labelled sets, calibration sets."""

@@ -1,0 +1,71 @@
+"""Tables of image files and their classes, as TSV or CSV, with or without a header."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecnn.errors import DataError
+
+FILE_COLUMNS = ("file", "path", "image", "filename")
+CLASS_COLUMNS = ("class", "label", "index", "target")
+
+_ADVICE = (
+    f"name the columns {'|'.join(FILE_COLUMNS)} and {'|'.join(CLASS_COLUMNS)}, or have just two"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one line of the table says, not yet believed."""
+
+    line: int
+    file: str
+    label: str
+
+
+def read_table(path: Path) -> list[Row]:
+    """The file and class columns of a table; without a header they are its first two columns.
+
+    A tab in the first line makes it a TSV, in which quotes are ordinary characters.
+    Raises DataError when it is no such table or has no rows.
+    """
+    records = _records(path)
+    first = records[0][1] if records else []
+    columns = _named_columns(first)
+    rows = [_row(path, line, cells, columns or (0, 1)) for line, cells in records[bool(columns) :]]
+    if not rows:
+        raise DataError(f"{path}: no rows in it", hint="one line an image: its file and its class")
+    return rows
+
+
+def _records(path: Path) -> list[tuple[int, list[str]]]:
+    """Line number and cells of every line that is not blank."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        tabs = "\t" in text.partition("\n")[0]
+        reader = (
+            csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+            if tabs
+            else csv.reader(io.StringIO(text, newline=""), strict=True)
+        )
+        return [(reader.line_num, cells) for cells in reader if any(cells)]
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}", hint="check the path to the table") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a table in UTF-8 ({error})", hint=_ADVICE) from error
+
+
+def _named_columns(header: list[str]) -> tuple[int, int] | None:
+    names = [cell.strip().casefold() for cell in header]
+    file = next((names.index(name) for name in FILE_COLUMNS if name in names), None)
+    label = next((names.index(name) for name in CLASS_COLUMNS if name in names), None)
+    return None if file is None or label is None else (file, label)
+
+
+def _row(path: Path, line: int, cells: list[str], columns: tuple[int, int]) -> Row:
+    if len(cells) <= max(columns):
+        raise DataError(f"{path}: line {line} has {len(cells)} columns", hint=_ADVICE)
+    return Row(line, cells[columns[0]].strip(), cells[columns[1]].strip())

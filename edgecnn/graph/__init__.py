@@ -1,0 +1,1 @@
+"""ONNX in, ONNX out; one transformation a file."""

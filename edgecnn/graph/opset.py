@@ -1,0 +1,74 @@
+"""Between versions of ONNX's operators."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import ModelProto, NodeProto, helper, numpy_helper, version_converter
+
+from edgecnn.errors import GraphError
+from edgecnn.graph.light import check
+from edgecnn.graph.model_io import NEWEST_IR, opset_of
+from edgecnn.graph.wiring import attribute, set_attribute
+
+# Opset 18 moved the axes of these from an attribute to an input.
+_REDUCTIONS = (
+    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSumSquare",
+)  # fmt: skip
+
+_NEWER_OPSET = "export with a newer opset: --opset 18"
+
+
+def lower_to_17(model: ModelProto) -> None:
+    """Write a model of opset 18 in opset 17, in place; raises GraphError where it needs 18.
+
+    PyTorch's exporter knows no opset below 18, and ONNX's converter gives up on the axes of a
+    ReduceMean. Beside these, what changed in 18 is new: the check finds where it is used.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type in _REDUCTIONS and len(node.input) > 1:
+            _axes_to_attribute(node, constants)
+        elif node.op_type == "Split" and len(node.input) > 1:
+            _drop_attribute(node, "num_outputs")
+    set_opset(model, 17)
+    check(model)
+
+
+def _axes_to_attribute(node: NodeProto, constants: dict[str, onnx.TensorProto]) -> None:
+    if node.input[1] not in constants:
+        raise GraphError(f"{node.name}: reduces over axes that it computes", hint=_NEWER_OPSET)
+    axes = numpy_helper.to_array(constants[node.input[1]]).ravel().tolist()
+    if axes or not attribute(node, "noop_with_empty_axes", 0):
+        del node.input[1:]
+        _drop_attribute(node, "noop_with_empty_axes")
+    if axes:
+        set_attribute(node, "axes", axes)
+
+
+def _drop_attribute(node: NodeProto, name: str) -> None:
+    kept = [item for item in node.attribute if item.name != name]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def raise_to(model: ModelProto, opset: int) -> ModelProto:
+    """The model in a newer opset; raises GraphError where ONNX's converter cannot do it."""
+    try:
+        return version_converter.convert_version(model, opset)
+    except (version_converter.ConvertError, RuntimeError, ValueError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise GraphError(
+            f"opset {opset_of(model)} cannot be raised to {opset}: {lines[0][:160]}",
+            hint="export the model again with opset 13 or newer",
+        ) from error
+
+
+def set_opset(model: ModelProto, opset: int) -> None:
+    """State the opset and the oldest IR version that allows it, which most readers know."""
+    others = [item for item in model.opset_import if item.domain not in ("", "ai.onnx")]
+    used = {node.domain for node in model.graph.node}
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", opset))
+    model.opset_import.extend(item for item in others if item.domain in used)
+    model.ir_version = min(helper.find_min_ir_version_for([model.opset_import[0]]), NEWEST_IR)

@@ -1,0 +1,69 @@
+"""Running a graph in ONNX Runtime while it is still in memory, all optimisations on, as it ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import ModelProto, helper
+
+from edgecnn.errors import GraphError
+
+Array = NDArray[np.generic]
+
+
+class Session:
+    """A model with some of its tensors as outputs.
+
+    `threads` 0 lets ONNX Runtime choose. Raises GraphError where it refuses the graph.
+    """
+
+    def __init__(
+        self, model: ModelProto, outputs: Iterable[str] | None = None, *, threads: int = 0
+    ) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        data = model if outputs is None else _with_outputs(model, list(outputs))
+        try:
+            self._session = ort.InferenceSession(
+                data.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises classes of its own, with no common root
+            raise GraphError(
+                f"ONNX Runtime refuses the graph: {_brief(error)}", hint="simplify or export again"
+            ) from error
+        self._input = self._session.get_inputs()[0]
+        self.names = tuple(output.name for output in self._session.get_outputs())
+
+    def run(self, tensor: Array) -> list[Array]:
+        """All outputs, in the order of `names`, for one image of shape (1, ...).
+
+        A model with a larger fixed batch gets the image that many times.
+        """
+        batch = self._input.shape[0] if self._input.shape else None
+        if isinstance(batch, int) and batch > 1 and tensor.shape[0] == 1:
+            tensor = np.repeat(tensor, batch, axis=0)
+        try:
+            outputs: Sequence[Array] = self._session.run(None, {self._input.name: tensor})
+        except Exception as error:
+            raise GraphError(
+                f"the model does not run on a tensor of shape {tensor.shape}: {_brief(error)}",
+                hint="check the size that its contract gives",
+            ) from error
+        return list(outputs)
+
+
+def _with_outputs(model: ModelProto, outputs: list[str]) -> ModelProto:
+    """The model with these tensors as its only outputs, their types left to be inferred."""
+    changed = ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.output[:]
+    changed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
+    return changed
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160]
