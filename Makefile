@@ -1,0 +1,44 @@
+# Each target works as the first command on a fresh machine: it sets up .venv when it must.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test test-slow check format bench clean
+
+help:
+	@echo "make demo       set everything up, then run the main job offline"
+	@echo "make test       set everything up, then run the tests"
+	@echo "make test-slow  the tests that take long"
+	@echo "make check      ruff and mypy --strict"
+	@echo "make bench      the claims about speed, measured here"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup
+	scripts/setup $(PYTHON) $(VENV)
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/edgecnn demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.int8_speed
+
+clean:
+	rm -rf $(VENV) build dist demo-output bench-output

@@ -1,0 +1,239 @@
+"""Verbs that make files: export, quantize, compile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli import options
+from edgecnn.cli.speak import Speaker
+
+if TYPE_CHECKING:
+    from edgecnn.pipeline.contracts import ContractOptions
+    from edgecnn.pipeline.export import ExportResult
+    from edgecnn.pipeline.quantize import QuantizeResult
+
+
+def batch_size(value: str) -> int | str:
+    """A number of images, or `dynamic`."""
+    if value == "dynamic":
+        return value
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"{value!r} is neither a number above zero nor 'dynamic'")
+    return int(value)
+
+
+@click.command()
+@click.argument("model")
+@options.output
+@click.option("--weights", help="official[:v1|:v2], a checkpoint FILE, or random.")
+@click.option(
+    "--batch", type=batch_size, default="1", show_default=True, help="Images a run, or dynamic."
+)
+@click.option("--opset", type=click.IntRange(13, 21), default=17, show_default=True)
+@options.seed
+@options.contract_options
+@options.force
+@options.speaking
+def export(
+    *,
+    speaker: Speaker,
+    model: str,
+    output: Path | None,
+    weights: str | None,
+    batch: Any,
+    opset: int,
+    seed: int,
+    contract: ContractOptions,
+    force: bool,
+) -> None:
+    """Write a network as ONNX: simplified, checked against PyTorch, with its contract inside.
+
+    MODEL is a name of the zoo (edgecnn models) or an .onnx file from elsewhere, which then gets
+    its contract from --size, --mean, --std and so on.
+
+    \b
+    edgecnn export mobilenetv2
+    edgecnn export resnet50 --weights official:v1 -o resnet50.onnx
+    edgecnn export theirs.onnx --mean 127.5 --std 127.5 -o ours.onnx
+    """  # noqa: D301  \b is click's word for 'do not wrap'
+    from edgecnn.pipeline.export import ExportOptions
+    from edgecnn.pipeline.export import export as export_model
+
+    chosen = ExportOptions(weights=weights, batch=batch, opset=opset, seed=seed, contract=contract)
+    result = export_model(model, output=output, options=chosen, force=force, narrator=speaker)
+    speaker.next(f"edgecnn quantize {result.path} --calibration PHOTOS")
+    speaker.result(_export_json(model, result))
+
+
+def _export_json(model: str, result: ExportResult) -> dict[str, Any]:
+    exported, weights = result.exported, result.contract.provenance["weights"]
+    return {
+        "format": 1,
+        "model": model,
+        "output": str(result.path),
+        "weights": weights,
+        "opset": exported.opset,
+        "exporter": exported.exporter,
+        "nodes": exported.nodes_after,
+        "parity": {
+            "images": exported.parity.n,
+            "max_abs_diff": exported.parity.max_abs_diff,
+            "top1_equal": exported.parity.top1_equal,
+        },
+        "notes": list(exported.notes),
+        "size_bytes": result.path.stat().st_size,
+        "wall_s": result.wall_s,
+    }
+
+
+@click.command()
+@click.argument("file", type=options.FILE)
+@click.option(
+    "--calibration",
+    required=True,
+    help="A folder of photos, a calibration/NAME.toml, photos[:N], natural[:N], or random.",
+)
+@click.option("--images", type=click.IntRange(16), help="Use so many of them  [all]")
+@options.output
+@click.option("--target", help="Whom the INT8 graph is for  [this CPU]")
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "minmax", "percentile", "mse", "entropy"]),
+    default="auto",
+    show_default=True,
+    help="How ranges are chosen.",
+)
+@click.option(
+    "--effort",
+    type=click.Choice(["fast", "default"]),
+    default="default",
+    show_default=True,
+    help="fast: ranges only; default: lost accuracy is won back too.",
+)
+@click.option("--ranges", type=options.FILE, help="Reuse the ranges of an earlier run.")
+@click.option("--keep-float", multiple=True, metavar="LAYER", help="Leave this layer in float.")
+@click.option("--data", type=options.FILE, help="Labelled images: say what INT8 costs on them.")
+@options.seed
+@options.contract_options
+@options.force
+@options.speaking
+def quantize(
+    *,
+    speaker: Speaker,
+    file: Path,
+    calibration: str,
+    images: int | None,
+    output: Path | None,
+    target: str | None,
+    method: str,
+    effort: str,
+    ranges: Path | None,
+    keep_float: tuple[str, ...],
+    data: Path | None,
+    seed: int,
+    contract: ContractOptions,
+    force: bool,
+) -> None:
+    """Turn a float file into INT8, calibrated on images like those the camera will see.
+
+    A fifth of the images is kept aside; the written file is checked on them against FP32.
+
+    \b
+    edgecnn quantize mobilenetv2.onnx --calibration photos/
+    edgecnn quantize theirs.onnx --calibration photos/ --mean 127.5 --std 127.5
+    """  # noqa: D301  \b is click's word for 'do not wrap'
+    from edgecnn.pipeline.calibration import find_calibration
+    from edgecnn.pipeline.quantize import QuantizeOptions
+    from edgecnn.pipeline.quantize import quantize as quantize_file
+
+    found = find_calibration(calibration, limit=images, seed=seed)
+    chosen = QuantizeOptions(
+        target=target,
+        method=method,
+        effort=effort,
+        ranges=ranges,
+        keep_float=keep_float,
+        seed=seed,
+        contract=contract,
+    )
+    result = quantize_file(
+        file, found, options=chosen, output=output, force=force, narrator=speaker
+    )
+    accuracy = _accuracy(speaker, result, data, contract) if data else None
+    speaker.next(f"edgecnn profile {file} {result.path}")
+    speaker.result(_quantize_json(result) | {"accuracy": accuracy})
+
+
+def _accuracy(
+    speaker: Speaker, result: QuantizeResult, data: Path, contract: ContractOptions
+) -> dict[str, Any]:
+    from edgecnn.cli.measure import evaluate_files
+
+    document = evaluate_files(
+        speaker, (result.path,), data=data, against=result.source, contract=contract
+    )
+    evaluated: dict[str, Any] = document["results"][0]
+    return evaluated
+
+
+def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
+    from edgecnn.pipeline.quantize import ranges_path
+
+    quantized, check = result.quantized, result.quantized.check
+    return {
+        "format": 1,
+        "input": str(result.source),
+        "output": str(result.path),
+        "ranges": str(ranges_path(result.path)),
+        "target": result.target,
+        "method": quantized.ranges.method,
+        "calibration_images": result.calibration_images,
+        "float_layers": list(quantized.float_layers),
+        "steps": [
+            {"name": step.name, "gained_db": step.gained_db, "kept": step.kept}
+            for step in quantized.steps
+        ],
+        "check": {
+            "images": check.n,
+            "sqnr_db": check.sqnr_db,
+            "top1_agreement": check.top1_agreement,
+        },
+        "size_bytes": result.path.stat().st_size,
+        "wall_s": result.wall_s,
+        "peak_rss_bytes": result.peak_rss_bytes,
+    }
+
+
+@click.command("compile")
+@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
+@options.engine
+@options.speaking
+def compile_(*, speaker: Speaker, files: tuple[Path, ...], engine: str) -> None:
+    """Build the engine of a file for this device and keep it in the cache.
+
+    Loading does this by itself when it must; compile does it before anybody waits for it.
+    """
+    from edgecnn.files import human_size, sha256_of
+    from edgecnn.onnxfile import read_header
+    from edgecnn.runtime.compiled import compile_engine
+
+    results = []
+    for file in files:
+        read_header(file)
+        compiled = compile_engine(file, engine=engine, sha256=sha256_of(file))
+        size_bytes = compiled.graph.stat().st_size
+        state = "built" if compiled.built else "already there"
+        speaker.line("compile", f"{file} for {engine}: {state}, {human_size(size_bytes)}")
+        results.append(
+            {
+                "file": str(file),
+                "engine": engine,
+                "built": compiled.built,
+                "path": str(compiled.graph),
+                "size_bytes": size_bytes,
+            }
+        )
+    speaker.result({"format": 1, "results": results})

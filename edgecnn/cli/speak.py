@@ -1,0 +1,85 @@
+"""How the command line speaks: lines on stdout, progress and warnings on stderr, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from edgecnn.pipeline.narrator import Progress
+
+_LABEL_WIDTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Tells people what happens; with `--json` only the result is told, as one JSON object."""
+
+    quiet: bool = False
+    as_json: bool = False
+
+    def line(self, label: str, text: str) -> None:
+        """One thing that is done."""
+        self.print(f"{label:<{_LABEL_WIDTH}} {text}")
+
+    def print(self, text: str) -> None:
+        """Text for people, on stdout."""
+        if not (self.quiet or self.as_json):
+            click.echo(text)
+
+    def warn(self, text: str) -> None:
+        """Something to know; on stderr, whatever else is silenced."""
+        click.echo(f"warning  {text}", err=True)
+
+    def next(self, command: str) -> None:
+        """What people usually do after this."""
+        self.line("next", command)
+
+    def result(self, document: Mapping[str, Any]) -> None:
+        """The result for machines: one JSON object on stdout and nothing else there."""
+        if self.as_json:
+            click.echo(json.dumps(document, allow_nan=False))
+
+    @contextmanager
+    def progress(self, label: str, *, unit: str = "") -> Iterator[Progress]:
+        """A progress bar on a terminal, nothing elsewhere."""
+        if self.quiet or not sys.stderr.isatty():
+            yield _ignore
+            return
+        with _bar(label, unit) as update:
+            yield update
+
+
+@contextmanager
+def _bar(label: str, unit: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import (
+        Progress as RichProgress,
+    )
+
+    counter: ProgressColumn = DownloadColumn() if unit == "B" else MofNCompleteColumn()
+    columns = (TextColumn(f"{label:<{_LABEL_WIDTH}}"), BarColumn(), counter, TimeRemainingColumn())
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(label, total=None)
+
+        def update(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield update
+
+
+def _ignore(done: int, total: int) -> None:
+    del done, total

@@ -1,0 +1,176 @@
+"""Verbs that use a file: inspect, classify, verify."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli import options
+from edgecnn.cli.speak import Speaker
+from edgecnn.errors import EdgecnnError
+
+if TYPE_CHECKING:
+    from edgecnn.contract import Contract
+    from edgecnn.pipeline.contracts import ContractOptions
+    from edgecnn.runtime import Label
+
+_BAR_WIDTH = 20
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+@click.command()
+@click.argument("file", type=options.FILE)
+@options.speaking
+def inspect(*, speaker: Speaker, file: Path) -> None:
+    """Show what a file needs and promises: its contract.
+
+    Example:  edgecnn inspect mobilenetv2.int8.onnx
+    """
+    import json
+
+    from edgecnn.contract import to_json
+    from edgecnn.files import human_size
+    from edgecnn.onnxfile import read_contract, read_header
+
+    header, contract = read_header(file), read_contract(file)
+    size = human_size(file.stat().st_size)
+    speaker.line("file", f"{file}  {size}, opset {header.opset}, IR {header.ir_version}")
+    for label, text in _facts(contract):
+        speaker.line(label, text)
+    speaker.result({"format": 1, "file": str(file), "contract": json.loads(to_json(contract))})
+
+
+def _facts(contract: Contract) -> list[tuple[str, str]]:
+    provenance = contract.provenance
+    recipe = contract.preprocess
+    cut = f"crop {recipe.crop_fraction:g} of the short side, then " if recipe.crop_fraction else ""
+    to = f"short side to {recipe.resize}, centre " if recipe.resize else ""
+    facts = [
+        ("model", f"{contract.name}, {provenance.get('precision', 'fp32')}"),
+        ("weights", str(provenance.get("weights", {}).get("source", "unknown"))),
+        *((f"input {spec.name}", _tensor(spec)) for spec in contract.inputs),
+        *((f"output {spec.name}", _tensor(spec)) for spec in contract.outputs),
+        ("images", f"{cut}{to}{recipe.size[0]}x{recipe.size[1]}, {_filter(recipe)}"),
+        ("values", f"{recipe.color}, (pixel x {recipe.scale:.6g} - mean) / std, {recipe.layout}"),
+        ("mean, std", f"{_numbers(recipe.mean)}; {_numbers(recipe.std)}"),
+        ("labels", f"{len(contract.labels)}" if contract.labels else "none"),
+        ("golden", "class " + str(contract.golden.top[0][0]) if contract.golden else "none"),
+    ]
+    facts += [("step", _step(step)) for step in provenance.get("steps", ())]
+    return facts
+
+
+def _tensor(spec: Any) -> str:
+    return f"{spec.dtype} {'x'.join(str(size) for size in spec.shape)}"
+
+
+def _filter(recipe: Any) -> str:
+    return f"{recipe.filter}{' antialiased' if recipe.antialias else ''}"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _step(step: Any) -> str:
+    shown = (f"{key} {value}" for key, value in step.items() if isinstance(value, (str, int)))
+    return ", ".join(text.removeprefix("step ") for text in shown)
+
+
+@click.command()
+@click.argument("file", type=options.FILE)
+@click.argument("image", type=options.FILE, nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes shown.")
+@options.engine
+@options.threads
+@options.contract_options
+@options.speaking
+def classify(
+    *,
+    speaker: Speaker,
+    file: Path,
+    image: tuple[Path, ...],
+    top: int,
+    engine: str,
+    threads: int | None,
+    contract: ContractOptions,
+) -> None:
+    """Say what is on an image, with the file and the preprocessing that ship.
+
+    IMAGE is a picture or a folder of pictures.
+
+    Example:  edgecnn classify mobilenetv2.int8.onnx cat.jpg
+    """
+    from edgecnn.datasets.images import image_paths, read_image
+    from edgecnn.pipeline.contracts import contract_of
+    from edgecnn.runtime import load
+
+    results = []
+    with load(file, engine=engine, threads=threads, contract=contract_of(file, contract)) as model:
+        for path in (path for item in image for path in image_paths(item)):
+            started_ns = time.perf_counter_ns()
+            labels = model.classify(read_image(path), top=top)
+            latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
+            _show(speaker, path, labels, latency_ms)
+            results.append(_as_json(path, labels, latency_ms))
+    speaker.result({"format": 1, "file": str(file), "results": results})
+
+
+def _show(speaker: Speaker, path: Path, labels: tuple[Label, ...], latency_ms: float) -> None:
+    speaker.print(f"{path}   file to label {latency_ms:.1f} ms")
+    width = max(len(label.name) for label in labels)
+    for label in labels:
+        speaker.print(f"  {label.name:<{width}}  {label.score:.2f} {_bar(label.score)}")
+
+
+def _bar(share: float) -> str:
+    whole, rest = divmod(round(share * _BAR_WIDTH * 8), 8)
+    return ("█" * whole + _EIGHTHS[rest]).rstrip()
+
+
+def _as_json(path: Path, labels: tuple[Label, ...], latency_ms: float) -> dict[str, Any]:
+    named = [{"index": item.index, "name": item.name, "score": item.score} for item in labels]
+    return {"image": str(path), "labels": named, "latency_ms": latency_ms}
+
+
+@click.command()
+@click.argument("file", type=options.FILE)
+@options.engine
+@options.threads
+@options.speaking
+def verify(*, speaker: Speaker, file: Path, engine: str, threads: int | None) -> None:
+    """Prove on this device that a file still gives the answers it was shipped with.
+
+    Runs the golden check of its contract: a small image, the class and the outputs it must give.
+
+    Example:  edgecnn verify mobilenetv2.int8.onnx
+    """
+    from edgecnn.runtime import load
+
+    with load(file, engine=engine, threads=threads) as model:
+        found = model.verify()
+        facts = dict(model.engine.facts)
+        expected, answered = (model.contract.label(i) for i in (found.expected, found.answered))
+    speaker.result(
+        {
+            "format": 1,
+            "file": str(file),
+            "passed": found.passed,
+            "expected": found.expected,
+            "answered": found.answered,
+            "max_abs_diff": found.max_abs_diff,
+            "tolerance": found.tolerance,
+            "engine": facts,
+        }
+    )
+    diff = f"max |diff| {found.max_abs_diff:.2g}, {found.tolerance:.2g} allowed"
+    if not found.passed:
+        raise EdgecnnError(
+            f"{file}: the golden check fails on {facts['engine']}: "
+            f"{answered!r} for {expected!r}, {diff}",
+            hint="this CPU or engine version computes differently: quantize for it, or report it",
+        )
+    speaker.line("golden", f"{expected!r} as shipped, {diff}; {facts['engine']}")

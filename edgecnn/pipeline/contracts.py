@@ -1,0 +1,231 @@
+"""Where a file's contract comes from, and the last stroke under a written file."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecnn.contract import Color, Contract, Filter, Golden, Layout, Preprocess, TensorSpec
+from edgecnn.datasets.natural import natural_images
+from edgecnn.errors import ContractError, DataError, UsageError
+from edgecnn.files import read_error, write_error
+from edgecnn.onnxfile import Header, read_contract, read_header, write_contract
+from edgecnn.runtime.engines.ort import OrtEngine
+from edgecnn.runtime.golden import make_golden
+from edgecnn.runtime.model import Model
+from edgecnn.runtime.preprocess import Image
+
+_GOLDEN_CANDIDATES = 24
+_GOLDEN_SIDE = 48
+_CROP_SHARE = 0.875  # of the resized short side: what ImageNet evaluation has always cut out
+
+
+@dataclass(frozen=True, slots=True)
+class ContractOptions:
+    """How the images of a file are prepared, as said by hand; None is 'not said'.
+
+    `mean` and `std` are in units of 0..1, or of 0..255 where a number is above 2.
+    """
+
+    size: tuple[int, int] | None = None
+    resize: int | None = None
+    crop_fraction: float | None = None
+    filter: Filter | None = None
+    antialias: bool | None = None
+    color: Color | None = None
+    scale: float | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    layout: Layout | None = None
+    labels: Path | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Only what was said."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def contract_of(path: Path, options: ContractOptions) -> Contract:
+    """The contract in a file, changed by what was said; or made from it where there is none.
+
+    Raises ContractError where the file has none and too little was said.
+    """
+    header = read_header(path)
+    if "edgecnn" in header.metadata:
+        return _changed(read_contract(path), options)
+    if not options.given:
+        return read_contract(path)  # raises, with the advice
+    return contract_from_options(header, options, name=path.stem)
+
+
+def contract_from_options(header: Header, options: ContractOptions, *, name: str) -> Contract:
+    """A contract for a graph that carries none."""
+    return Contract(
+        inputs=header.inputs,
+        outputs=header.outputs,
+        preprocess=_preprocess(header, options, name),
+        labels=read_labels(options.labels) if options.labels else (),
+        provenance={
+            "model": name,
+            "precision": "int8" if header.quantized else "fp32",
+            "weights": {"source": "given file"},
+        },
+    )
+
+
+def _changed(contract: Contract, options: ContractOptions) -> Contract:
+    said = options.given
+    labels = said.pop("labels", None)
+    if labels is not None:
+        contract = dataclasses.replace(contract, labels=read_labels(labels))
+    if not said:
+        return contract
+    preprocess = dataclasses.replace(contract.preprocess, **_in_units(said))
+    # The golden answer belongs to the preprocessing that made it.
+    return dataclasses.replace(contract, preprocess=preprocess, golden=None)
+
+
+def _preprocess(header: Header, options: ContractOptions, name: str) -> Preprocess:
+    if options.mean is None or options.std is None:
+        raise ContractError(
+            f"{name}: it is not said how its images are normalised",
+            hint="say it: --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+        )
+    said = _in_units(options.given)
+    said.pop("labels", None)
+    said.setdefault("layout", _layout(header.inputs[0]))
+    said.setdefault("size", _spatial(header.inputs[0], said["layout"], name))
+    said.setdefault("color", "GRAY" if len(said["mean"]) == 1 and _is_gray(header) else "RGB")
+    channels = 1 if said["color"] == "GRAY" else 3
+    for key in ("mean", "std"):
+        if len(said[key]) == 1:
+            said[key] = said[key] * channels
+    if "resize" not in said and "crop_fraction" not in said:
+        said["resize"] = round(max(said["size"]) / _CROP_SHARE)
+    return Preprocess(**said)
+
+
+def _in_units(said: dict[str, Any]) -> dict[str, Any]:
+    """Mean and std above 2 can only be meant in units of 0..255."""
+    numbers = (*said.get("mean", ()), *said.get("std", ()))
+    if "scale" not in said and any(number > 2 for number in numbers):
+        return {**said, "scale": 1.0}
+    return dict(said)
+
+
+def _layout(spec: TensorSpec) -> Layout:
+    return "NHWC" if len(spec.shape) == 4 and spec.shape[3] in (1, 3) else "NCHW"
+
+
+def _spatial(spec: TensorSpec, layout: Layout, name: str) -> tuple[int, int]:
+    if len(spec.shape) == 4:
+        height, width = spec.shape[2:] if layout == "NCHW" else spec.shape[1:3]
+        if isinstance(height, int) and isinstance(width, int):
+            return height, width
+    raise ContractError(
+        f"{name}: its input {spec.name!r} has no fixed height and width", hint="say it: --size 224"
+    )
+
+
+def _is_gray(header: Header) -> bool:
+    return 1 in header.inputs[0].shape[1:]
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Class names, one a line in the order of the classes; raises FileError, DataError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise read_error(path, error) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file", hint="one class name a line") from error
+    labels = tuple(line.strip() for line in lines if line.strip())
+    if not labels:
+        raise DataError(f"{path}: no class name in it", hint="one class name a line")
+    return labels
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a step knows of a contract before its file is written.
+
+    `labels` must fit the network's classes; `default_labels` are taken where they fit.
+    """
+
+    preprocess: Preprocess
+    provenance: Mapping[str, Any]
+    labels: tuple[str, ...] = ()
+    default_labels: tuple[str, ...] = ()
+
+
+def write_model(model: bytes, target: Path, draft: Draft) -> Contract:
+    """Write a graph with its contract, golden check included; returns the contract written.
+
+    The golden answer comes from the very bytes that are written, on the runtime's engine.
+    Raises FileError; nothing half-written stays behind.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgecnn-") as scratch:
+        graph = Path(scratch) / "model.onnx"
+        _write_bytes(graph, model)
+        header = read_header(graph)
+        contract = Contract(
+            inputs=header.inputs,
+            outputs=header.outputs,
+            preprocess=draft.preprocess,
+            labels=_fitting_labels(draft, header.outputs[0], source=target.name),
+            provenance=draft.provenance,
+        )
+        contract = dataclasses.replace(contract, golden=_golden(graph, contract))
+        write_contract(graph, target, contract)
+    return contract
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _fitting_labels(draft: Draft, output: TensorSpec, *, source: str) -> tuple[str, ...]:
+    classes = output.shape[-1] if output.shape else "?"
+    if isinstance(classes, str) or len(draft.labels) == classes:
+        return draft.labels
+    if draft.labels:
+        raise UsageError(
+            f"{source}: {len(draft.labels)} labels for {classes} classes",
+            hint="give the right file: --labels FILE, one name a line",
+        )
+    return draft.default_labels if len(draft.default_labels) == classes else ()
+
+
+def _golden(graph: Path, contract: Contract) -> Golden:
+    engine = OrtEngine(graph, graph="not cached", threads=1)
+    with Model(graph, contract=contract, engine=engine, sha256="") as model:
+        precision = str(contract.provenance.get("precision", "fp32"))
+        return make_golden(_candidates(contract), model.logits, precision=precision)
+
+
+def _candidates(contract: Contract) -> list[Image]:
+    side = min(_GOLDEN_SIDE, *contract.preprocess.size)
+    count = _GOLDEN_CANDIDATES
+    return [
+        np.ascontiguousarray(image)
+        for image in natural_images(count, height=side, width=side, seed=0)
+    ]
+
+
+def tool_versions(*packages: str) -> dict[str, str]:
+    """The versions of the packages that made a file, for its provenance."""
+    found = {"edgecnn": importlib.metadata.version("edgecnn")}
+    for package in packages:
+        found[package] = importlib.metadata.version(package)
+    return found

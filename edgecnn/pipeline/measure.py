@@ -1,0 +1,170 @@
+"""The last arrows: shipped files become accuracies and profiles."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from edgecnn.contract import Contract
+from edgecnn.datasets.images import image_paths, read_image
+from edgecnn.datasets.labelled import LabelledImages, open_labelled
+from edgecnn.datasets.natural import natural_images
+from edgecnn.devices.find import facts_of, find_device
+from edgecnn.errors import DataError
+from edgecnn.pipeline.contracts import ContractOptions, contract_of
+from edgecnn.pipeline.narrator import Narrator, Silent
+from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
+from edgecnn.profiling.records import Evaluation, Profile, Report
+from edgecnn.profiling.report import device_line
+from edgecnn.profiling.run import Options, profile_files
+from edgecnn.runtime.preprocess import Image
+
+TABLES = (".tsv", ".csv")
+PROFILE_IMAGES = 8
+_FRAME = (480, 640)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """What to evaluate on, and how; `table` names each image's class where `data` does not."""
+
+    data: Path
+    table: Path | None = None
+    against: Path | None = None
+    engine: str = "onnxruntime"
+    threads: int | None = None
+    contract: ContractOptions = field(default_factory=ContractOptions)
+
+
+def evaluate(
+    files: Sequence[Path], *, options: EvaluateOptions, narrator: Narrator | None = None
+) -> tuple[Evaluation, ...]:
+    """The accuracy of files on labelled images, each paired with `against` or with the first.
+
+    Raises DataError for images or labels that do not fit, or where a file's weights are random.
+    """
+    narrator = narrator or Silent()
+    reference = options.against or files[0]
+    contracts = {path: contract_of(path, options.contract) for path in (reference, *files)}
+    images = open_data(options.data, contracts[reference], table=options.table)
+    answers = {
+        path: _answers(path, contract, images, options, narrator)
+        for path, contract in contracts.items()
+    }
+    return tuple(
+        evaluation(answers[path], reference=None if path == reference else answers[reference])
+        for path in files
+    )
+
+
+def open_data(data: Path, contract: Contract, *, table: Path | None) -> LabelledImages:
+    """The labelled images of a folder or table, in the classes of a contract."""
+    outputs = contract.outputs[0].shape
+    count = outputs[-1] if outputs and isinstance(outputs[-1], int) else None
+    return open_labelled(data, labels=table, classes=contract.labels, class_count=count)
+
+
+def _answers(
+    path: Path,
+    contract: Contract,
+    images: LabelledImages,
+    options: EvaluateOptions,
+    narrator: Narrator,
+) -> Predictions:
+    with narrator.progress(path.name) as progress:
+        return evaluate_file(
+            path,
+            images,
+            engine=options.engine,
+            threads=options.threads,
+            contract=contract,
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileOptions:
+    """What to measure with: `images` are the inputs, `data` gives accuracy beside latency."""
+
+    device: str = "local"
+    images: Path | None = None
+    data: Path | None = None
+    table: Path | None = None
+    contract: ContractOptions = field(default_factory=ContractOptions)
+    measuring: Options = field(default_factory=Options)
+
+
+def profile(
+    files: Sequence[Path],
+    *,
+    options: ProfileOptions | None = None,
+    narrator: Narrator | None = None,
+) -> Report:
+    """Latency of files, visited in interleaved blocks, and their accuracy where there is data."""
+    options, narrator = options or ProfileOptions(), narrator or Silent()
+    contracts = {path: contract_of(path, options.contract) for path in files}
+    device = find_device(options.device)
+    facts = facts_of(device)
+    narrator.line("device", device_line(facts))
+    evaluations = _evaluations(files, options, contracts, narrator)
+    with narrator.progress("measure") as progress:
+        profiles = profile_files(
+            files,
+            device=device,
+            images=_inputs(options),
+            options=dataclasses.replace(options.measuring, contracts=contracts),
+            progress=progress,
+            planned=lambda plan: narrator.line(
+                "plan",
+                f"{len(files)} files, one run at a time, until the medians are known to "
+                f"{options.measuring.precision:.0%}: about {plan.expected_s:.0f} s",
+            ),
+        )
+    return Report(
+        device=facts,
+        device_name=device.name,
+        created=datetime.now().astimezone(),
+        profiles=tuple(_with(item, evaluations.get(item.file)) for item in profiles),
+    )
+
+
+def _evaluations(
+    files: Sequence[Path],
+    options: ProfileOptions,
+    contracts: dict[Path, Contract],
+    narrator: Narrator,
+) -> dict[str, Evaluation]:
+    """Accuracy by file; files with random weights have none."""
+    real = [path for path in files if not contracts[path].random_weights]
+    if options.data is None or not real:
+        return {}
+    chosen = EvaluateOptions(
+        data=options.data,
+        table=options.table,
+        engine=options.measuring.engine,
+        threads=options.measuring.threads,
+        contract=options.contract,
+    )
+    return {item.file: item for item in evaluate(real, options=chosen, narrator=narrator)}
+
+
+def _inputs(options: ProfileOptions) -> tuple[Image, ...]:
+    """Real images in turn, so that no cache sees the same one twice; procedural ones by default."""
+    source = options.images or options.data
+    if source is None:
+        height, width = _FRAME
+        return tuple(natural_images(PROFILE_IMAGES, height=height, width=width, seed=2))
+    folder = source.parent if source.suffix.lower() in TABLES else source
+    paths = islice(image_paths(folder), PROFILE_IMAGES)
+    images = tuple(read_image(path) for path in paths)
+    if not images:
+        raise DataError(f"{folder}: no image in it", hint="name a folder of images")
+    return images
+
+
+def _with(profile: Profile, accuracy: Evaluation | None) -> Profile:
+    return dataclasses.replace(profile, accuracy=accuracy)

@@ -1,0 +1,228 @@
+"""A recipe, step by step; a step whose inputs did not change is skipped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edgecnn.errors import FileError
+from edgecnn.files import sha256_of, write_text
+from edgecnn.onnxfile import read_contract
+from edgecnn.pipeline.calibration import find_calibration
+from edgecnn.pipeline.contracts import ContractOptions
+from edgecnn.pipeline.export import ExportOptions, export
+from edgecnn.pipeline.ledger import Ledger, key_of
+from edgecnn.pipeline.measure import (
+    EvaluateOptions,
+    ProfileOptions,
+    evaluate,
+    open_data,
+    profile,
+)
+from edgecnn.pipeline.narrator import Narrator, Silent
+from edgecnn.pipeline.quantize import QuantizeOptions, quantize, ranges_path
+from edgecnn.profiling.report import (
+    evaluation_document,
+    evaluation_table,
+    profile_document,
+    profile_table,
+    summarize,
+    write_html,
+)
+from edgecnn.profiling.run import Options
+from edgecnn.recipe import (
+    EvaluateSection,
+    ExportSection,
+    ProfileSection,
+    QuantizeSection,
+    Recipe,
+    refuse_unknown,
+)
+from edgecnn.runtime.compiled import compile_engine
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run: its name, the files that it stands for, and whether it was skipped."""
+
+    name: str
+    outputs: tuple[Path, ...]
+    skipped: bool
+
+
+def run(recipe: Recipe, *, narrator: Narrator | None = None) -> tuple[Step, ...]:
+    """Run a recipe: export, quantize, compile, evaluate, profile, whatever it asks for.
+
+    Raises what the steps raise; what is done stays done, and the next run goes on from there.
+    """
+    try:
+        recipe.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"{recipe.output}: cannot be made ({error.strerror})", hint="choose: --set output=DIR"
+        ) from error
+    return tuple(_Run(recipe, narrator or Silent()).steps())
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, narrator: Narrator) -> None:
+        self._recipe = recipe
+        self._narrator = narrator
+        self._ledger = Ledger(recipe.output)
+        self._is_file = recipe.model.lower().endswith(".onnx")
+        stem = Path(recipe.model).stem if self._is_file else recipe.model
+        self._float = recipe.output / f"{stem}.onnx"
+        self._int8 = recipe.output / f"{stem}.int8.onnx"
+        self._files = (self._float, self._int8) if recipe.quantize else (self._float,)
+
+    def steps(self) -> Iterator[Step]:
+        recipe = self._recipe
+        yield self._export(recipe.export)
+        if recipe.quantize:
+            yield self._quantize(recipe.quantize)
+        yield self._compile()
+        if recipe.evaluate:
+            yield self._evaluate(recipe.evaluate)
+        if recipe.profile:
+            yield self._profile(recipe.profile)
+
+    def _step(
+        self, name: str, key: str, outputs: tuple[Path, ...], work: Callable[[], object]
+    ) -> Step:
+        skipped = self._ledger.is_done(name, key)
+        if skipped:
+            self._narrator.line(name, f"unchanged: {outputs[0]}")
+        else:
+            work()
+            self._ledger.keep(name, key, outputs)
+        return Step(name, outputs, skipped)
+
+    def _export(self, section: ExportSection) -> Step:
+        recipe = self._recipe
+        model = str(recipe.input_path(recipe.model)) if self._is_file else recipe.model
+        options = ExportOptions(
+            weights=section.weights,
+            batch=section.batch,
+            opset=section.opset,
+            seed=recipe.seed,
+            contract=_contract_options(recipe),
+        )
+
+        def work() -> None:
+            export(model, output=self._float, options=options, force=True, narrator=self._narrator)
+
+        key = key_of(model, asdict(options), _contents(model, section.weights))
+        return self._step("export", key, (self._float,), work)
+
+    def _quantize(self, section: QuantizeSection) -> Step:
+        recipe = self._recipe
+        images = find_calibration(
+            section.calibration, limit=section.images, seed=recipe.seed, base=recipe.path.parent
+        )
+        ranges = recipe.input_path(section.ranges) if section.ranges else None
+        options = QuantizeOptions(
+            target=section.target,
+            method=section.method,
+            effort=section.effort,
+            ranges=ranges,
+            keep_float=section.keep_float,
+            seed=recipe.seed,
+        )
+
+        def work() -> None:
+            quantize(
+                self._float,
+                images,
+                options=options,
+                output=self._int8,
+                force=True,
+                narrator=self._narrator,
+            )
+
+        made = (self._int8, ranges_path(self._int8))
+        float_sha256 = sha256_of(self._float)
+        key = key_of(asdict(options), _contents(ranges), images.sha256, float_sha256)
+        return self._step("quantize", key, made, work)
+
+    def _compile(self) -> Step:
+        engine = self._recipe.engine
+        compiled = [
+            compile_engine(path, engine=engine, sha256=sha256_of(path)) for path in self._files
+        ]
+        for path, item in zip(self._files, compiled, strict=True):
+            state = "built" if item.built else "unchanged"
+            self._narrator.line("compile", f"{state}: {path} for {engine}")
+        skipped = not any(item.built for item in compiled)
+        return Step("compile", tuple(item.graph for item in compiled), skipped)
+
+    def _evaluate(self, section: EvaluateSection) -> Step:
+        recipe, target = self._recipe, self._recipe.output / "evaluation.json"
+        if section.data is None:
+            self._narrator.line("evaluate", "left out: no labels; --set evaluate.data=FOLDER")
+            return Step("evaluate", (), skipped=True)
+        options = EvaluateOptions(
+            data=recipe.input_path(section.data),
+            table=recipe.input_path(section.labels) if section.labels else None,
+            engine=recipe.engine,
+            threads=recipe.threads,
+        )
+
+        def work() -> None:
+            results = evaluate(self._files, options=options, narrator=self._narrator)
+            self._narrator.line("evaluate", evaluation_table(results))
+            write_text(target, _json(evaluation_document(results)))
+
+        images = open_data(options.data, read_contract(self._float), table=options.table)
+        key = key_of(asdict(options), images.sha256, self._hashes())
+        return self._step("evaluate", key, (target,), work)
+
+    def _profile(self, section: ProfileSection) -> Step:
+        recipe = self._recipe
+        page, document = recipe.output / "profile.html", recipe.output / "profile.json"
+        options = ProfileOptions(
+            measuring=Options(
+                engine=recipe.engine,
+                threads=recipe.threads,
+                boundary=section.boundary,
+                precision=section.precision,
+                time_limit_s=section.time_limit_s,
+                seed=recipe.seed,
+            )
+        )
+
+        def work() -> None:
+            summary = summarize(profile(self._files, options=options, narrator=self._narrator))
+            self._narrator.line("profile", f"\n{profile_table(summary)}")
+            write_text(document, _json(profile_document(summary)))
+            write_html(summary, page)
+
+        key = key_of(asdict(options), self._hashes())
+        return self._step("profile", key, (page, document), work)
+
+    def _hashes(self) -> list[str]:
+        return [sha256_of(path) for path in self._files]
+
+
+def _contract_options(recipe: Recipe) -> ContractOptions:
+    """The recipe's `[preprocess]`, whose keys are the options of the command line."""
+    known = tuple(item.name for item in fields(ContractOptions))
+    refuse_unknown(recipe.preprocess, known, where=f"{recipe.path}: [preprocess]")
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in recipe.preprocess.items()
+    }
+    if "labels" in values:
+        values["labels"] = recipe.input_path(str(values["labels"]))
+    return ContractOptions(**values)
+
+
+def _contents(*names: str | Path | None) -> list[str]:
+    """The sha256 of those names that are files: their content counts, not only their name."""
+    return [sha256_of(Path(name)) for name in names if name is not None and Path(name).is_file()]
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"

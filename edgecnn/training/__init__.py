@@ -1,0 +1,1 @@
+"""Training, small so far: a supervised loop and the digits networks of the demo."""
