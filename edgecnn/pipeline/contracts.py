@@ -88,7 +88,9 @@ def _changed(contract: Contract, options: ContractOptions) -> Contract:
         contract = dataclasses.replace(contract, labels=read_labels(labels))
     if not said:
         return contract
-    preprocess = dataclasses.replace(contract.preprocess, **_in_units(said))
+    color = said.get("color", contract.preprocess.color)
+    said = _a_channel_each(_in_units(said), color)
+    preprocess = dataclasses.replace(contract.preprocess, **said)
     # The golden answer belongs to the preprocessing that made it.
     return dataclasses.replace(contract, preprocess=preprocess, golden=None)
 
@@ -104,13 +106,17 @@ def _preprocess(header: Header, options: ContractOptions, name: str) -> Preproce
     said.setdefault("layout", _layout(header.inputs[0]))
     said.setdefault("size", _spatial(header.inputs[0], said["layout"], name))
     said.setdefault("color", "GRAY" if len(said["mean"]) == 1 and _is_gray(header) else "RGB")
-    channels = 1 if said["color"] == "GRAY" else 3
-    for key in ("mean", "std"):
-        if len(said[key]) == 1:
-            said[key] = said[key] * channels
+    said = _a_channel_each(said, said["color"])
     if "resize" not in said and "crop_fraction" not in said:
         said["resize"] = round(max(said["size"]) / _CROP_SHARE)
     return Preprocess(**said)
+
+
+def _a_channel_each(said: dict[str, Any], color: Color) -> dict[str, Any]:
+    """One mean or std for all channels becomes one for each."""
+    channels = 1 if color == "GRAY" else 3
+    single = {key: said[key] * channels for key in ("mean", "std") if len(said.get(key, ())) == 1}
+    return said | single
 
 
 def _in_units(said: dict[str, Any]) -> dict[str, Any]:
