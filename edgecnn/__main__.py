@@ -13,6 +13,8 @@ def main() -> None:
         if error.name != "click":
             raise
         sys.exit("Error: click is not installed\nHint:  pip install edgecnn")
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))
 
 

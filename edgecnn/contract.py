@@ -26,6 +26,8 @@ Dimension = int | str
 MAX_SIDE = 16_384
 MAX_LABELS = 1_000_000
 
+_LARGEST = 1e6  # of scale, mean and std: beyond it float32 has nothing left for the pixels
+
 _DAMAGED = "export or quantize the model again; the contract is not meant to be edited by hand"
 
 
@@ -117,9 +119,9 @@ def _word_problem(spec: Preprocess) -> str | None:
 def _number_problem(spec: Preprocess) -> str | None:
     if not len(spec.mean) == len(spec.std) == spec.channels:
         return f"mean {spec.mean} and std {spec.std} need {spec.channels} numbers each"
-    if not all(math.isfinite(number) for number in (spec.scale, *spec.mean, *spec.std)):
-        return "scale, mean and std must be finite numbers"
-    if spec.scale <= 0 or min(spec.std) <= 0:
+    if not all(abs(number) <= _LARGEST for number in (spec.scale, *spec.mean, *spec.std)):
+        return f"scale, mean and std must be numbers up to {_LARGEST:g}"
+    if not min(spec.scale, *spec.std) >= 1 / _LARGEST:
         return f"scale {spec.scale} and std {spec.std} must be above zero"
     return None
 

@@ -120,6 +120,10 @@ def read_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
         for name in ("engine", "threads", "seed")
         if name in document
     }
+    if plain.get("seed", 0) < 0:
+        raise RecipeError(
+            f"{path}: seed {plain['seed']} is below zero", hint="for example: seed = 0"
+        )
     output = Path(str(document.get("output", f"build/{path.stem}")))
     recipe = Recipe(path, document["model"], output, **plain, **sections)
     return dataclasses.replace(recipe, preprocess=_table(document, "preprocess", path))

@@ -82,7 +82,9 @@ def test_any_json_that_is_no_contract_is_refused(document: object) -> None:
         ({"color": "rgb"}, "color 'rgb'"),
         ({"mean": (0.5,)}, "need 3 numbers"),
         ({"std": (1.0, 0.0, 1.0)}, "above zero"),
-        ({"scale": math.nan}, "finite"),
+        ({"scale": math.nan}, "numbers up to"),
+        ({"scale": 3e38}, "numbers up to"),
+        ({"scale": 1e-30}, "above zero"),
     ],
 )
 def test_a_preprocessing_that_cannot_be_is_refused(change: dict[str, object], cause: str) -> None:

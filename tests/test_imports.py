@@ -119,3 +119,12 @@ def test_help_loads_no_engine_and_no_framework() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "edgecnn export mobilenetv2" in done.stdout
     assert (HEAVY - {"click"} | {"numpy"}).isdisjoint(done.stderr.split())
+
+
+def test_the_verbs_of_the_package_are_there_when_asked_for() -> None:
+    import edgecnn
+
+    for name in edgecnn.__all__:
+        assert getattr(edgecnn, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'abacus'"):
+        _ = edgecnn.abacus

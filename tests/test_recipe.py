@@ -69,6 +69,7 @@ def test_an_override_wins_over_the_file(tmp_path: Path) -> None:
         ('model = "x"\n[quantize]\n', "'calibration' is missing", "add: calibration"),
         ("seed = 3", "names no model", "model = "),
         ('model = "x"\nthreads = "two"', "threads: 'two' is not of the right", "a whole number"),
+        ('model = "x"\nseed = -1', "seed -1 is below zero", "seed = 0"),
         ('model = "x"\nthreads = true', "threads: True is not of the right", "a whole number"),
         ('model = "x"\n[export]\nopset = 17.5', "opset: 17.5", "a whole number"),
         ('model = "x"\nexport = 3', "not a section", "brackets"),

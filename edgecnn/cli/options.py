@@ -84,7 +84,9 @@ _CONTRACT_OPTIONS = (
 
 force = click.option("--force", is_flag=True, help="Overwrite existing files.")
 output = click.option("-o", "--output", type=FILE, help="Where to write.")
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Of all that is random.")
+seed = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random."
+)
 threads = click.option("--threads", type=click.IntRange(1), help="Threads of the engine  [all]")
 engine = click.option(
     "--engine", default="onnxruntime", show_default=True, help="What runs the file."

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,4 +188,48 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, lenet: Path) -> 
         cwd=tmp_path,
     )
     complains(Said(done.returncode, "", done.stderr), code=1, cause="File too large")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_permission_is_told(lenet: Path) -> None:
+    """Root may write everywhere, so the command runs as somebody else, once it is loaded."""
+    code = (
+        "import os, sys; from edgecnn.cli.app import run; import edgecnn.pipeline.export\n"
+        "import edgecnn.zoo.catalog\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "sys.exit(run(sys.argv[1:]))\n"
+    )
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to other users
+    folder.chmod(0o555)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "export", "lenet5", "--weights", "random"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+        )
+        said = Said(done.returncode, done.stdout, done.stderr)
+        complains(said, code=1, cause="no permission to write")
+        assert list(folder.iterdir()) == []
+    finally:
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("delay_s", [0.3, 2.0, 3.5])
+def test_an_interrupted_export_leaves_nothing(tmp_path: Path, delay_s: float) -> None:
+    export = ("export", "resnet18", "--weights", "random", "-o", str(tmp_path / "net.onnx"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgecnn", *export],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("it was faster than the interruption")
+    assert "Traceback" not in err or delay_s < 1, err
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,68 @@
+"""How far a quantized model is from the float model, on images that taught it nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ModelProto
+
+from edgecnn.graph.session import Array, Session
+from edgecnn.graph.wiring import FloatArray
+
+BEST_DB = 120.0  # what float32 itself can show
+_LEAST_POWER = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """INT8 against FP32 on `n` images.
+
+    `sqnr_db` is the mean over images of the ratio of the logits' power, centred for each image, to
+    the power of their error; `top1_agreement` the share of images with the same best class.
+    """
+
+    sqnr_db: float
+    top1_agreement: float
+    n: int
+
+
+def compare(reference: FloatArray, logits: FloatArray) -> Check:
+    """Compare the outputs of two models, both of shape (images, classes)."""
+    reference, logits = _centred(reference), _centred(logits)
+    signal = np.square(reference).sum(axis=1)
+    noise = np.square(reference - logits).sum(axis=1)
+    ratios = np.maximum(signal, _LEAST_POWER) / np.maximum(noise, _LEAST_POWER)
+    return Check(
+        sqnr_db=float(np.mean(np.minimum(10 * np.log10(ratios), BEST_DB))),
+        top1_agreement=float(np.mean(reference.argmax(axis=1) == logits.argmax(axis=1))),
+        n=len(reference),
+    )
+
+
+class Judge:
+    """The float model's answers to the images kept aside, to judge quantized models by."""
+
+    def __init__(
+        self, model: ModelProto, images: Iterable[FloatArray], *, threads: int = 0
+    ) -> None:
+        self._images: Sequence[FloatArray] = list(images)
+        self._threads = threads
+        self._reference = self._answers(model)
+
+    def check(self, quantized: ModelProto) -> Check:
+        """Run a quantized model, optimised as it ships, on the images kept aside."""
+        return compare(self._reference, self._answers(quantized))
+
+    def _answers(self, model: ModelProto) -> FloatArray:
+        session = Session(model, threads=self._threads)
+        return np.concatenate([_rows(session.run(image)[0]) for image in self._images])
+
+
+def _rows(output: Array) -> FloatArray:
+    return output.reshape(output.shape[0], -1).astype(np.float32)
+
+
+def _centred(logits: FloatArray) -> FloatArray:
+    return logits - logits.mean(axis=1, keepdims=True)

@@ -1,0 +1,236 @@
+"""Writing a plan and its ranges as an ONNX graph with QuantizeLinear and DequantizeLinear nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper
+
+from edgecnn.graph.model_io import shapes_of
+from edgecnn.graph.plan import Layer, Plan
+from edgecnn.graph.targets import Target
+from edgecnn.graph.weights import weight_scales
+from edgecnn.graph.wiring import FloatArray, drop_unused, put_constant, set_nodes, wiring
+
+LEVELS = 255  # steps of a uint8 activation
+_QUANTIZED = "_quantized"
+_LARGEST_BIAS = 2**30  # half of int32, so that the products' sum has the other half
+_SMALLEST_SCALE = np.float32(1e-12)
+
+
+@dataclass(frozen=True, slots=True)
+class QParams:
+    """real = (integer - zero_point) * scale."""
+
+    scale: np.float32
+    zero_point: int
+
+    @property
+    def low(self) -> float:
+        """The smallest real value."""
+        return float((0 - self.zero_point) * self.scale)
+
+    @property
+    def high(self) -> float:
+        """The largest real value."""
+        return float((LEVELS - self.zero_point) * self.scale)
+
+
+def activation_qparams(low: float, high: float) -> QParams:
+    """uint8 parameters for a range, widened to hold zero exactly (padding needs that).
+
+    Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    if high - low < float(_SMALLEST_SCALE) * LEVELS:
+        return QParams(np.float32(1.0), 0)
+    scale = np.float32((high - low) / LEVELS)
+    return QParams(scale, int(np.clip(round(-low / float(scale)), 0, LEVELS)))
+
+
+def quantized_name(tensor: str) -> str:
+    """The name of a tensor's integers in the quantized graph."""
+    return f"{tensor}{_QUANTIZED}"
+
+
+def is_quantized_name(tensor: str) -> bool:
+    """Whether a tensor of the quantized graph holds integers."""
+    return tensor.endswith(_QUANTIZED)
+
+
+def bias_name(layer: Layer) -> str:
+    """The name of a layer's int32 bias in the quantized graph."""
+    return quantized_name(f"{layer.name}_bias")
+
+
+def write_qdq(
+    model: ModelProto, plan: Plan, ranges: Mapping[str, tuple[float, float]], target: Target
+) -> ModelProto:
+    """The quantized model; `ranges` holds (low, high) for each of `plan.watched`."""
+    return _Writer(model, plan, ranges, target).write()
+
+
+class _Writer:
+    def __init__(
+        self,
+        model: ModelProto,
+        plan: Plan,
+        ranges: Mapping[str, tuple[float, float]],
+        target: Target,
+    ) -> None:
+        self._plan = plan
+        self._target = target
+        self._edges = wiring(model)
+        self._shapes = shapes_of(model)
+        self._layers = {layer.name: layer for layer in plan.layers}
+        self._qparams = {
+            name: activation_qparams(*ranges[plan.shared.get(name, name)]) for name in plan.tensors
+        }
+        self._made_by_integers = {
+            plan.absorbed.get(node.name, name)
+            for node in model.graph.node
+            if node.name in plan.integer_nodes
+            for name in node.output
+        }
+        self._source = model
+        self._model = ModelProto()
+        self._model.CopyFrom(model)
+
+    def write(self) -> ModelProto:
+        nodes: list[NodeProto] = []
+        for graph_input in self._source.graph.input:
+            nodes.extend(self._pair(graph_input.name))
+        for node in self._source.graph.node:
+            if node.name not in self._plan.dropped:
+                nodes.extend(self._rewritten(node))
+        set_nodes(self._model, nodes)
+        del self._model.graph.value_info[:]
+        drop_unused(self._model)
+        return self._model
+
+    def _rewritten(self, node: NodeProto) -> Iterator[NodeProto]:
+        new = NodeProto()
+        new.CopyFrom(node)
+        if node.name in self._plan.absorbed:
+            new.output[0] = self._plan.absorbed[node.name]
+        made = list(new.output)
+        for index, name in enumerate(node.input):
+            if name in self._qparams:
+                new.input[index] = self._read(node, name)
+        if node.name in self._plan.integer_nodes:
+            yield from self._parameters(self._layers.get(node.name), new)
+        elif self._must_hide(node):
+            yield self._hidden(node, new)
+        for index, name in enumerate(made):
+            new.output[index] = self._raw(name)
+        yield new
+        for name in made:
+            yield from self._pair(name)
+
+    def _raw(self, name: str) -> str:
+        """A quantized graph output keeps its name for its last DequantizeLinear."""
+        is_output = name in self._edges.outputs and name in self._qparams
+        return f"{name}_raw" if is_output else name
+
+    def _dequantized(self, name: str) -> str:
+        return name if name in self._edges.outputs else f"{name}_dequantized"
+
+    def _read(self, node: NodeProto, name: str) -> str:
+        """Integers wherever they exist; a float node reads a float tensor as it is."""
+        if node.name in self._plan.integer_nodes or name in self._made_by_integers:
+            return self._dequantized(name)
+        return self._raw(name)
+
+    def _pair(self, name: str) -> Iterator[NodeProto]:
+        """QuantizeLinear and DequantizeLinear behind a quantized tensor."""
+        if name not in self._qparams:
+            return
+        qparams, integers = self._qparams[name], quantized_name(name)
+        names = [f"{name}_scale", f"{name}_zero_point"]
+        put_constant(self._model, names[0], np.array(qparams.scale, np.float32))
+        put_constant(self._model, names[1], np.array(qparams.zero_point, np.uint8))
+        yield _node("QuantizeLinear", [self._raw(name), *names], integers)
+        yield _node("DequantizeLinear", [integers, *names], self._dequantized(name))
+
+    def _parameters(self, layer: Layer | None, new: NodeProto) -> Iterator[NodeProto]:
+        """The layer's weights and bias as integers with their DequantizeLinear."""
+        if layer is None:
+            return
+        weight = self._edges.value(layer.weight)
+        input_scale = self._qparams[layer.input].scale
+        bias = None if layer.bias is None else self._edges.value(layer.bias)
+        scales = weight_scales(weight, axis=layer.axis, largest=self._target.largest_weight)
+        scales = _roomy(scales, bias, input_scale)
+        integers = quantize_weight(weight, scales, layer.axis, self._target.largest_weight)
+        yield self._constant_pair(layer.weight, integers, scales, layer.axis)
+        new.input[1] = f"{layer.weight}_dequantized"
+        if bias is not None:
+            unit = (input_scale * scales).astype(np.float32)
+            name = f"{layer.name}_bias"
+            yield self._constant_pair(name, quantize_bias(bias, unit), unit, 0)
+            new.input[2] = f"{name}_dequantized"
+
+    def _constant_pair(
+        self, name: str, integers: NDArray[np.integer], scales: FloatArray, axis: int
+    ) -> NodeProto:
+        stem = quantized_name(name)
+        names = [stem, f"{stem}_scale", f"{stem}_zero_point"]
+        put_constant(self._model, names[0], integers)
+        put_constant(self._model, names[1], scales)
+        put_constant(self._model, names[2], np.zeros(scales.shape, integers.dtype))
+        return _node("DequantizeLinear", names, f"{name}_dequantized", axis=axis)
+
+    def _must_hide(self, node: NodeProto) -> bool:
+        """Whether ONNX Runtime would quantize this float layer behind our back.
+
+        Between a DequantizeLinear with one scale and a QuantizeLinear it rounds constant float
+        weights to INT8 with one scale for the whole tensor (its pass WeightBiasQuantization).
+        """
+        return (
+            node.op_type in ("Conv", "ConvTranspose", "Gemm")
+            and node.input[0] in self._made_by_integers
+            and node.input[0] in self._qparams
+        )
+
+    def _hidden(self, node: NodeProto, new: NodeProto) -> NodeProto:
+        """A DequantizeLinear with the same scale for each channel, which that pass leaves alone."""
+        name = node.input[0]
+        shape = self._shapes.get(name, ())
+        channels = shape[1] if len(shape) > 1 and shape[1] is not None else 1
+        qparams, stem = self._qparams[name], f"{name}_for_{node.name}"
+        names = [quantized_name(name), f"{stem}_scale", f"{stem}_zero_point"]
+        put_constant(self._model, names[1], np.full(channels, qparams.scale, np.float32))
+        put_constant(self._model, names[2], np.full(channels, qparams.zero_point, np.uint8))
+        new.input[0] = f"{stem}_dequantized"
+        return _node("DequantizeLinear", names, new.input[0], axis=1)
+
+
+def quantize_weight(
+    weight: FloatArray, scales: FloatArray, axis: int, largest: int
+) -> NDArray[np.int8]:
+    """Round weights to the nearest multiple of their channel's scale, symmetric around zero."""
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    steps = np.rint(weight / scales.reshape(shape))
+    return np.clip(steps, -largest, largest).astype(np.int8)
+
+
+def quantize_bias(bias: FloatArray, unit: FloatArray) -> NDArray[np.int32]:
+    """Round a bias to multiples of `unit`, the product of input scale and weight scales."""
+    steps = np.rint(bias.astype(np.float64) / unit)
+    return np.clip(steps, -_LARGEST_BIAS, _LARGEST_BIAS).astype(np.int32)
+
+
+def _roomy(scales: FloatArray, bias: FloatArray | None, input_scale: np.float32) -> FloatArray:
+    """Scales large enough that the bias fits 30 bits: channels with almost no weight need that."""
+    scales = np.maximum(scales, _SMALLEST_SCALE)
+    if bias is None:
+        return scales
+    return np.maximum(scales, (np.abs(bias) / (input_scale * _LARGEST_BIAS)).astype(np.float32))
+
+
+def _node(op_type: str, inputs: list[str], output: str, **attributes: int) -> NodeProto:
+    return helper.make_node(op_type, inputs, [output], name=f"{output}_{op_type}", **attributes)
