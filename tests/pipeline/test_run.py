@@ -1,0 +1,101 @@
+"""A recipe runs its steps in order, and the next run does only what has changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgecnn.datasets.digits import write_digits
+from edgecnn.errors import EdgecnnError, RecipeError
+from edgecnn.onnxfile import read_contract
+from edgecnn.pipeline.run import Step, run
+from edgecnn.recipe import read_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+TEXT = f"""
+model = "lenet5"
+threads = 1
+output = "out"
+
+[export]
+weights = "{(RECIPES / "digits" / "lenet5.safetensors").as_posix()}"
+
+[quantize]
+calibration = "photos"
+images = 32
+effort = "fast"
+
+[evaluate]
+data = "labelled"
+
+[profile]
+precision = 0.5
+time_limit_s = 2
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_digits(tmp_path / "photos", "calibration")
+    write_digits(tmp_path / "labelled", "held_out")
+    path = tmp_path / "digits.toml"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def short(recipe: Path) -> Path:
+    """The recipe without measuring."""
+    recipe.write_text(TEXT.partition("[evaluate]")[0], encoding="utf-8")
+    return recipe
+
+
+def follow(recipe: Path, *overrides: str) -> dict[str, Step]:
+    return {step.name: step for step in run(read_recipe(recipe, overrides=overrides))}
+
+
+def skipped(steps: dict[str, Step]) -> list[str]:
+    return [name for name, step in steps.items() if step.skipped]
+
+
+def test_everything_is_made_once_and_then_only_what_changed(recipe: Path) -> None:
+    first = follow(recipe)
+    assert list(first) == ["export", "quantize", "compile", "evaluate", "profile"]
+    assert skipped(first) == []
+    evaluation = json.loads(Path("out/evaluation.json").read_text(encoding="utf-8"))
+    assert [item["precision"] for item in evaluation["results"]] == ["fp32", "int8"]
+    assert min(item["top1"]["value"] for item in evaluation["results"]) > 98
+    assert evaluation["results"][1]["paired"]["agreement"] > 99
+    assert Path("out/profile.html").exists()
+
+    assert skipped(follow(recipe)) == list(first), "nothing has changed"
+
+    changed = follow(recipe, "quantize.method=minmax")
+    assert skipped(changed) == ["export"], "what comes after a changed step is made again"
+
+    Path("out/lenet5.int8.onnx").write_bytes(b"broken")
+    assert "quantize" not in skipped(follow(recipe, "quantize.method=minmax"))
+    assert read_contract(Path("out/lenet5.int8.onnx")).provenance["precision"] == "int8"
+
+
+def test_other_calibration_images_are_another_input(short: Path, tmp_path: Path) -> None:
+    follow(short)
+    for image in sorted((tmp_path / "photos").rglob("*.png"))[::3]:
+        image.unlink()
+    assert skipped(follow(short)) == ["export"]
+
+
+def test_a_step_that_fails_leaves_the_steps_before_it_done(short: Path) -> None:
+    with pytest.raises(EdgecnnError, match="nowhere"):
+        follow(short, "evaluate.data=nowhere")
+    assert skipped(follow(short)) == ["export", "quantize", "compile"]
+
+
+def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
+    with pytest.raises(RecipeError, match=r"\[preprocess\]: unknown key 'sise'"):
+        follow(short, "preprocess.sise=32")
