@@ -25,7 +25,7 @@ def photos(folder: Path, count: int) -> Path:
 
 
 def all_commands() -> list[list[str]]:
-    found = [[]]
+    found: list[list[str]] = [[]]
     for name, command in cli.commands.items():
         found.append([name])
         found += [[name, inner] for inner in getattr(command, "commands", {})]

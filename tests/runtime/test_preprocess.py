@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgecnn.datasets.photos import packaged_photos
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from PIL import Image as Pillow
 
 from edgecnn.contract import Filter, Preprocess
 from edgecnn.datasets.natural import natural_images
+from edgecnn.datasets.photos import packaged_photos
 from edgecnn.errors import DataError
 from edgecnn.runtime.preprocess import Image, preprocess, preprocess_batch, resized, to_gray
 
@@ -44,7 +44,7 @@ def torchvision_recipe(image: Image, *, resize: int, crop: int, filter_: Filter)
 
 
 def difference(ours: Image, reference: Image) -> NDArray[np.int16]:
-    return np.abs(ours.astype(np.int16) - reference)
+    return np.asarray(np.abs(ours.astype(np.int16) - reference), dtype=np.int16)
 
 
 @pytest.mark.parametrize("filter_", PILLOW)
