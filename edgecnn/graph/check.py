@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto
@@ -45,7 +46,7 @@ class Judge:
     """The float model's answers to the images kept aside, to judge quantized models by."""
 
     def __init__(
-        self, model: ModelProto, images: Iterable[FloatArray], *, threads: int = 0
+        self, model: Path | ModelProto, images: Iterable[FloatArray], *, threads: int = 0
     ) -> None:
         self._images: Sequence[FloatArray] = list(images)
         self._threads = threads
@@ -55,14 +56,14 @@ class Judge:
         """Run a quantized model, optimised as it ships, on the images kept aside."""
         return compare(self._reference, self._answers(quantized))
 
-    def _answers(self, model: ModelProto) -> FloatArray:
+    def _answers(self, model: Path | ModelProto) -> FloatArray:
         session = Session(model, threads=self._threads)
         return np.concatenate([_rows(session.run(image)[0]) for image in self._images])
 
 
 def _rows(output: Array) -> FloatArray:
-    return output.reshape(output.shape[0], -1).astype(np.float32)
+    return np.asarray(output.reshape(output.shape[0], -1), np.float32)
 
 
 def _centred(logits: FloatArray) -> FloatArray:
-    return logits - logits.mean(axis=1, keepdims=True)
+    return np.asarray(logits - logits.mean(axis=1, keepdims=True))

@@ -19,6 +19,7 @@ from edgecnn.graph.wiring import (
     bypass,
     drop_unused,
     integer_list,
+    number,
     put_constant,
     set_attribute,
     wiring,
@@ -71,12 +72,12 @@ def _plain_gemm(model: ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type != "Gemm" or not _has_constant_weight(node, edges):
             continue
-        alpha = np.float32(attribute(node, "alpha", 1.0))
+        alpha, beta = np.float32(number(node, "alpha", 1)), np.float32(number(node, "beta", 1))
         if alpha != 1:
             put_constant(model, node.input[1], edges.value(node.input[1]) * alpha)
         channels = edges.shape(node.input[1])[channel_axis(node)]
         if len(node.input) > 2 and node.input[2] in edges.constants:
-            bias = edges.value(node.input[2]) * np.float32(attribute(node, "beta", 1.0))
+            bias = edges.value(node.input[2]) * beta
             if bias.size in (1, channels):
                 bias = np.broadcast_to(bias.ravel(), (channels,)).astype(np.float32)
             put_constant(model, node.input[2], bias)
@@ -179,8 +180,7 @@ def _norm(node: NodeProto, edges: Wiring, channels: int) -> tuple[FloatArray, Fl
     gamma, beta, mean, variance = (edges.value(name).astype(np.float64) for name in node.input[1:])
     if gamma.size != channels:
         return None
-    epsilon = attribute(node, "epsilon", 1e-5)
-    scale = gamma / np.sqrt(variance + float(str(epsilon)))
+    scale = gamma / np.sqrt(variance + number(node, "epsilon", 1e-5))
     return scale.astype(np.float32), (beta - mean * scale).astype(np.float32)
 
 

@@ -16,9 +16,8 @@ from edgecnn.graph.session import Session
 from edgecnn.graph.wiring import FloatArray
 
 BINS = 2048
-_SAMPLE = (
-    1 << 16
-)  # values that one image gives to a histogram: counting them all costs 10 x the time
+_SAMPLE = 1 << 16  # values of one image that a histogram counts; all would take 10 x the time
+_LEAST_SPREAD = 1e-30
 
 
 class Histogram:
@@ -62,18 +61,19 @@ class Histogram:
 
     def centers(self) -> NDArray[np.float64]:
         """The middle of each bin."""
-        return (np.arange(BINS) + self.first + 0.5) * self.width
+        return np.asarray((np.arange(BINS) + self.first + 0.5) * self.width, np.float64)
 
     def _make_room(self, low: float, high: float) -> None:
+        """Widen the window, which always holds zero, as little as a power of two allows."""
         if self.low <= low and high <= self.high:
             return
+        self.low, self.high = low, high
+        low, high = min(low, 0.0), max(high, 0.0)
         if self.width == 0.0:
-            self.width = _first_width(low, high)
-            self.first = _bin(low, self.width)
+            self.width = _narrow_width(high - low)
         while _bin(high, self.width) - _bin(low, self.width) >= BINS:
             self._double()
         self._move(_bin(low, self.width))
-        self.low, self.high = low, high
 
     def _double(self) -> None:
         places = (np.arange(BINS) + self.first) // 2
@@ -92,9 +92,9 @@ class Histogram:
         self.counts, self.first = shifted, first
 
 
-def _first_width(low: float, high: float) -> float:
-    spread = max(high - low, abs(high), abs(low), 1e-30)
-    return float(2.0 ** np.ceil(np.log2(spread / (BINS // 2))))
+def _narrow_width(spread: float) -> float:
+    """A power of two that is at most the width that BINS bins need."""
+    return float(2.0 ** np.floor(np.log2(max(spread, _LEAST_SPREAD) / BINS)))
 
 
 def _bin(value: float, width: float) -> int:

@@ -175,7 +175,7 @@ class _Planner:
 
     def _output(self, node: NodeProto) -> str:
         absorbed = self._absorbs(node)
-        return node.output[0] if absorbed is None else absorbed.output[0]
+        return str((absorbed or node).output[0])
 
     def _quantized_by(self, node: NodeProto) -> Iterable[str]:
         inputs = node.input[:1] if node.op_type not in self._target.computed else node.input

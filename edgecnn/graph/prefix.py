@@ -24,7 +24,7 @@ class Prefix:
     """
 
     def __init__(self, model: ModelProto, images: Iterable[Array], *, threads: int = 0) -> None:
-        self._model = model
+        self.model = model
         self._threads = threads
         self._order = {
             name: index for index, node in enumerate(model.graph.node) for name in node.output
@@ -64,7 +64,7 @@ class Prefix:
             self._place = place
 
     def _session(self, tensor: str) -> Session:
-        part = submodel(self._model, {self._place: _kind(self._place)}, {tensor: _kind(tensor)})
+        part = submodel(self.model, {self._place: _kind(self._place)}, {tensor: _kind(tensor)})
         return Session(part, threads=self._threads)
 
 

@@ -12,12 +12,18 @@ from onnx import ModelProto, NodeProto, helper
 from edgecnn.graph.model_io import shapes_of
 from edgecnn.graph.plan import Layer, Plan
 from edgecnn.graph.targets import Target
-from edgecnn.graph.weights import weight_scales
-from edgecnn.graph.wiring import FloatArray, drop_unused, put_constant, set_nodes, wiring
+from edgecnn.graph.wiring import (
+    FloatArray,
+    drop_unused,
+    put_constant,
+    set_attribute,
+    set_nodes,
+    wiring,
+)
 
 LEVELS = 255  # steps of a uint8 activation
 _QUANTIZED = "_quantized"
-_LARGEST_BIAS = 2**30  # half of int32, so that the products' sum has the other half
+LARGEST_BIAS = 2**30  # half of int32, so that the products' sum has the other half
 _SMALLEST_SCALE = np.float32(1e-12)
 
 
@@ -67,28 +73,31 @@ def bias_name(layer: Layer) -> str:
 
 
 def write_qdq(
-    model: ModelProto, plan: Plan, ranges: Mapping[str, tuple[float, float]], target: Target
+    model: ModelProto,
+    plan: Plan,
+    target: Target,
+    *,
+    ranges: Mapping[str, tuple[float, float]],
+    weight_scales: Mapping[str, FloatArray],
 ) -> ModelProto:
-    """The quantized model; `ranges` holds (low, high) for each of `plan.watched`."""
-    return _Writer(model, plan, ranges, target).write()
+    """The quantized version of a folded model.
+
+    `ranges` holds (low, high) of each of `plan.watched`, `weight_scales` the scale of each output
+    channel by layer name.
+    """
+    writer = _Writer(model, plan, target)
+    return writer.write(ranges, weight_scales)
 
 
 class _Writer:
-    def __init__(
-        self,
-        model: ModelProto,
-        plan: Plan,
-        ranges: Mapping[str, tuple[float, float]],
-        target: Target,
-    ) -> None:
+    def __init__(self, model: ModelProto, plan: Plan, target: Target) -> None:
         self._plan = plan
         self._target = target
         self._edges = wiring(model)
         self._shapes = shapes_of(model)
         self._layers = {layer.name: layer for layer in plan.layers}
-        self._qparams = {
-            name: activation_qparams(*ranges[plan.shared.get(name, name)]) for name in plan.tensors
-        }
+        self._qparams: dict[str, QParams] = {}
+        self._weight_scales: Mapping[str, FloatArray] = {}
         self._made_by_integers = {
             plan.absorbed.get(node.name, name)
             for node in model.graph.node
@@ -96,10 +105,16 @@ class _Writer:
             for name in node.output
         }
         self._source = model
-        self._model = ModelProto()
-        self._model.CopyFrom(model)
+        self._model = _without_graph(model)
 
-    def write(self) -> ModelProto:
+    def write(
+        self, ranges: Mapping[str, tuple[float, float]], weight_scales: Mapping[str, FloatArray]
+    ) -> ModelProto:
+        self._weight_scales = weight_scales
+        self._qparams = {
+            name: activation_qparams(*ranges[self._plan.shared.get(name, name)])
+            for name in self._plan.tensors
+        }
         nodes: list[NodeProto] = []
         for graph_input in self._source.graph.input:
             nodes.extend(self._pair(graph_input.name))
@@ -107,9 +122,16 @@ class _Writer:
             if node.name not in self._plan.dropped:
                 nodes.extend(self._rewritten(node))
         set_nodes(self._model, nodes)
-        del self._model.graph.value_info[:]
         drop_unused(self._model)
+        self._copy_constants()
         return self._model
+
+    def _copy_constants(self) -> None:
+        """What float nodes and the shapes of others need of the source."""
+        read = {name for node in self._model.graph.node for name in node.input}
+        for name, tensor in self._edges.constants.items():
+            if name in read:
+                self._model.graph.initializer.append(tensor)
 
     def _rewritten(self, node: NodeProto) -> Iterator[NodeProto]:
         new = NodeProto()
@@ -162,8 +184,7 @@ class _Writer:
         weight = self._edges.value(layer.weight)
         input_scale = self._qparams[layer.input].scale
         bias = None if layer.bias is None else self._edges.value(layer.bias)
-        scales = weight_scales(weight, axis=layer.axis, largest=self._target.largest_weight)
-        scales = _roomy(scales, bias, input_scale)
+        scales = _roomy(self._weight_scales[layer.name], bias, input_scale)
         integers = quantize_weight(weight, scales, layer.axis, self._target.largest_weight)
         yield self._constant_pair(layer.weight, integers, scales, layer.axis)
         new.input[1] = f"{layer.weight}_dequantized"
@@ -214,14 +235,31 @@ def quantize_weight(
     """Round weights to the nearest multiple of their channel's scale, symmetric around zero."""
     shape = [1] * weight.ndim
     shape[axis] = -1
-    steps = np.rint(weight / scales.reshape(shape))
-    return np.clip(steps, -largest, largest).astype(np.int8)
+    steps = weight / scales.reshape(shape)
+    np.rint(steps, out=steps)
+    np.clip(steps, -largest, largest, out=steps)
+    return np.asarray(steps, np.int8)
 
 
 def quantize_bias(bias: FloatArray, unit: FloatArray) -> NDArray[np.int32]:
     """Round a bias to multiples of `unit`, the product of input scale and weight scales."""
     steps = np.rint(bias.astype(np.float64) / unit)
-    return np.clip(steps, -_LARGEST_BIAS, _LARGEST_BIAS).astype(np.int32)
+    return np.clip(steps, -LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
+
+
+def _without_graph(model: ModelProto) -> ModelProto:
+    """The model's versions, metadata, inputs and outputs, without nodes and weights."""
+    bare = ModelProto(
+        ir_version=model.ir_version,
+        opset_import=model.opset_import,
+        producer_name=model.producer_name,
+        producer_version=model.producer_version,
+        metadata_props=model.metadata_props,
+    )
+    bare.graph.name = model.graph.name
+    bare.graph.input.extend(model.graph.input)
+    bare.graph.output.extend(model.graph.output)
+    return bare
 
 
 def _roomy(scales: FloatArray, bias: FloatArray | None, input_scale: np.float32) -> FloatArray:
@@ -229,8 +267,11 @@ def _roomy(scales: FloatArray, bias: FloatArray | None, input_scale: np.float32)
     scales = np.maximum(scales, _SMALLEST_SCALE)
     if bias is None:
         return scales
-    return np.maximum(scales, (np.abs(bias) / (input_scale * _LARGEST_BIAS)).astype(np.float32))
+    return np.maximum(scales, (np.abs(bias) / (input_scale * LARGEST_BIAS)).astype(np.float32))
 
 
-def _node(op_type: str, inputs: list[str], output: str, **attributes: int) -> NodeProto:
-    return helper.make_node(op_type, inputs, [output], name=f"{output}_{op_type}", **attributes)
+def _node(op_type: str, inputs: list[str], output: str, *, axis: int | None = None) -> NodeProto:
+    node = helper.make_node(op_type, inputs, [output], name=f"{output}_{op_type}")
+    if axis is not None:
+        set_attribute(node, "axis", axis)
+    return node

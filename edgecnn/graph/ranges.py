@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +28,14 @@ _SHARES = np.linspace(0.1, 1.0, 91)
 class Ranges:
     """What calibration learns, to be saved and used again.
 
-    `by_tensor` holds (low, high) of each quantized activation, `factors` what equalization
-    multiplied the channels of some by before they were measured; the two sha256 say which images
-    and which graph they belong to.
+    `by_tensor` holds (low, high) of each quantized activation; the two sha256 say which images and
+    which graph they belong to.
     """
 
     by_tensor: Mapping[str, Range]
     method: str
     calibration_sha256: str
     model_sha256: str
-    factors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One JSON document, the same bytes for the same ranges."""
@@ -47,7 +45,6 @@ class Ranges:
             "calibration_sha256": self.calibration_sha256,
             "model_sha256": self.model_sha256,
             "by_tensor": {name: list(pair) for name, pair in self.by_tensor.items()},
-            "factors": {name: list(values) for name, values in self.factors.items()},
         }
         return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
@@ -63,7 +60,6 @@ class Ranges:
                 method=str(document["method"]),
                 calibration_sha256=str(document["calibration_sha256"]),
                 model_sha256=str(document["model_sha256"]),
-                factors={str(k): _positive(v) for k, v in document["factors"].items()},
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:80]
@@ -87,13 +83,6 @@ def _pair(value: Sequence[float]) -> Range:
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise ValueError(f"{value} is no range")
     return low, high
-
-
-def _positive(values: Sequence[float]) -> tuple[float, ...]:
-    factors = tuple(float(value) for value in values)
-    if not all(math.isfinite(factor) and factor > 0 for factor in factors):
-        raise ValueError("a factor is not above zero")
-    return factors
 
 
 def minmax(histogram: Histogram) -> Range:

@@ -1,8 +1,9 @@
-"""Running a graph in ONNX Runtime while it is still in memory, all optimisations on, as it ships."""
+"""Running a graph that is still in memory in ONNX Runtime, with all optimisations, as it ships."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
@@ -15,22 +16,26 @@ Array = NDArray[np.generic]
 
 
 class Session:
-    """A model with some of its tensors as outputs.
+    """A model, in memory or in a file, with its own outputs or some of its tensors instead.
 
     `threads` 0 lets ONNX Runtime choose. Raises GraphError where it refuses the graph.
     """
 
     def __init__(
-        self, model: ModelProto, outputs: Iterable[str] | None = None, *, threads: int = 0
+        self,
+        model: Path | ModelProto,
+        outputs: Iterable[str] | None = None,
+        *,
+        threads: int = 0,
     ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        data = model if outputs is None else _with_outputs(model, list(outputs))
+        # Calls alternate with NumPy's work, during which spinning threads would burn the cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        data = str(model) if isinstance(model, Path) else _serialized(model, outputs)
         try:
-            self._session = ort.InferenceSession(
-                data.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises classes of its own, with no common root
             raise GraphError(
                 f"ONNX Runtime refuses the graph: {_brief(error)}", hint="simplify or export again"
@@ -56,13 +61,22 @@ class Session:
         return list(outputs)
 
 
-def _with_outputs(model: ModelProto, outputs: list[str]) -> ModelProto:
-    """The model with these tensors as its only outputs, their types left to be inferred."""
-    changed = ModelProto()
-    changed.CopyFrom(model)
-    del changed.graph.output[:]
-    changed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
-    return changed
+def _serialized(model: ModelProto, outputs: Iterable[str] | None) -> bytes:
+    """The model's bytes, with these tensors as its only outputs, their types to be inferred.
+
+    The model lends itself: a copy would double the memory that large weights take.
+    """
+    if outputs is None:
+        return bytes(model.SerializeToString())
+    own = list(model.graph.output)
+    infos = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    try:
+        del model.graph.output[:]
+        model.graph.output.extend(infos)
+        return bytes(model.SerializeToString())
+    finally:
+        del model.graph.output[:]
+        model.graph.output.extend(own)
 
 
 def _brief(error: BaseException) -> str:

@@ -38,7 +38,7 @@ class Target:
     @property
     def largest_weight(self) -> int:
         """The largest magnitude of a quantized weight."""
-        return 2 ** (self.weight_bits - 1) - 1
+        return (1 << (self.weight_bits - 1)) - 1
 
 
 # Which ops ONNX Runtime fuses with the Q and DQ around them:

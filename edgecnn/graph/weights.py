@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import ModelProto
 
-from edgecnn.graph.wiring import FloatArray
+from edgecnn.graph.plan import Plan
+from edgecnn.graph.targets import Target
+from edgecnn.graph.wiring import FloatArray, wiring
 
-_SHRINKS = np.linspace(1.0, 0.7, 31)
-_SAMPLE = 4096  # weights of a channel that are looked at
+_SHRINKS = np.linspace(1.0, 0.7, 31, dtype=np.float32)
+_CACHED = 1 << 17  # weights that stay in a processor's cache while they are looked at
+
+
+def weight_scales(model: ModelProto, plan: Plan, target: Target) -> dict[str, FloatArray]:
+    """Layer name -> the scale of each of its output channels."""
+    edges = wiring(model)
+    return {
+        layer.name: best_scales(
+            edges.value(layer.weight), axis=layer.axis, largest=target.largest_weight
+        )
+        for layer in plan.layers
+    }
 
 
 def full_scales(weight: FloatArray, *, axis: int, largest: int) -> FloatArray:
@@ -16,7 +30,7 @@ def full_scales(weight: FloatArray, *, axis: int, largest: int) -> FloatArray:
     return np.where(peaks > 0, peaks / largest, 1.0).astype(np.float32)
 
 
-def weight_scales(weight: FloatArray, *, axis: int, largest: int) -> FloatArray:
+def best_scales(weight: FloatArray, *, axis: int, largest: int) -> FloatArray:
     """Scales, shape (channels,), with the least squared error of rounding.
 
     Candidates shrink the full range; the full range is one of them, so weights that lie on a
@@ -24,12 +38,21 @@ def weight_scales(weight: FloatArray, *, axis: int, largest: int) -> FloatArray:
     """
     full = full_scales(weight, axis=axis, largest=largest)
     rows = _rows(weight, axis)
-    rows = rows[:, :: -(-rows.shape[1] // _SAMPLE)]
+    block = max(1, _CACHED // rows.shape[1])
+    parts = (slice(start, start + block) for start in range(0, len(rows), block))
+    return np.concatenate([_best(rows[part], full[part], largest) for part in parts])
+
+
+def _best(rows: FloatArray, full: FloatArray, largest: int) -> FloatArray:
     best, least = full.copy(), np.full(full.shape, np.inf, np.float32)
     for shrink in _SHRINKS:
-        scales = (full * np.float32(shrink)).astype(np.float32)
-        steps = np.clip(np.rint(rows / scales[:, None]), -largest, largest)
-        error = np.square(steps * scales[:, None] - rows).sum(axis=1)
+        scales = full * shrink
+        steps = rows / scales[:, None]
+        np.rint(steps, out=steps)
+        np.clip(steps, -largest, largest, out=steps)
+        steps *= scales[:, None]
+        steps -= rows
+        error = np.einsum("ij,ij->i", steps, steps)
         better = error < least
         best[better], least[better] = scales[better], error[better]
     return best

@@ -69,6 +69,12 @@ def attribute(node: NodeProto, name: str, default: object = None) -> object:
     return default
 
 
+def number(node: NodeProto, name: str, default: float) -> float:
+    """The value of a numeric attribute."""
+    value = attribute(node, name, default)
+    return float(value) if isinstance(value, (int, float)) else default
+
+
 def integer_list(node: NodeProto, name: str, default: Sequence[int] = ()) -> tuple[int, ...]:
     """The value of a list-of-integers attribute."""
     value = attribute(node, name)
