@@ -60,9 +60,9 @@ def test_any_other_name_is_a_usage_error(typed: str) -> None:
 
 
 def test_an_unknown_name_gets_the_nearest_known_one() -> None:
-    with pytest.raises(UsageError, match="there is no model named 'resnet-51'") as caught:
-        find("resnet-51")
-    assert caught.value.hint == "did you mean resnet50? edgecnn models lists them all"
+    with pytest.raises(UsageError, match="there is no model named 'mobilnet-v2'") as caught:
+        find("mobilnet-v2")
+    assert caught.value.hint == "did you mean mobilenetv2? edgecnn models lists them all"
     with pytest.raises(UsageError) as caught:
         find("yolo")
     assert caught.value.hint == "edgecnn models lists them all"
