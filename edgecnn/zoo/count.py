@@ -38,13 +38,13 @@ def macs(network: nn.Module, input_shape: tuple[int, int, int, int]) -> int:
     device = next(network.parameters()).device
     counter = _MacCounter()
     # An empty batch goes through all layers, has all shapes, and costs nothing.
-    with _evaluating(network), torch.no_grad(), counter:
+    with evaluating(network), torch.no_grad(), counter:
         network(torch.empty((0, *image), device=device))
     return batch * counter.per_image
 
 
 @contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
     """Eval mode, in which nothing in the network changes; undone layer by layer."""
     training = [layer for layer in network.modules() if layer.training]
     network.eval()
