@@ -12,6 +12,8 @@ Table of sizes (the paper's 20-layer network for CIFAR), from 32x32; C = 3 colum
     side       32  16   8    4    2
     dropout    0   0.1  0.2  0.3  0.4
 
+These sizes, the paper's, make 33.7 million parameters; DenseNet's paper lists it with 38.6.
+
 In training, drop-path: for half of the batches only one column of the whole network is used, for
 the others every join leaves out each of its paths with a probability of 0.15, never all of them.
 """

