@@ -4,6 +4,7 @@ begin.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -125,11 +126,12 @@ def _draw(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> None:
     # On the meta device there are only shapes, and drawing "values" would load the compiler.
     if layer.weight.is_meta:
         return
-    # A transposed convolution's weights begin with its inputs: each output sums over those.
-    transposed = isinstance(layer, nn.ConvTranspose2d)
-    nn.init.kaiming_normal_(
-        layer.weight, mode="fan_out" if transposed else "fan_in", nonlinearity="relu"
-    )
+    if isinstance(layer, nn.ConvTranspose2d):
+        # Its windows lie side by side: an output sums over all inputs, but few places of each.
+        fan_in = layer.weight[:, 0].numel() / (layer.groups * math.prod(layer.stride))
+        nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
+    else:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
