@@ -1,4 +1,4 @@
-"""What torchvision says about its networks, as the tests compare with it."""
+"""What torchvision says about its networks, and what we count, once for all tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import gzip
 import json
 from functools import cache
 from pathlib import Path
+
+from edgecnn.zoo import find
+from edgecnn.zoo.describe import ModelRow, describe
 
 # Networks that we call otherwise.
 OUR_NAMES = {
@@ -40,3 +43,9 @@ def size(name: str) -> tuple[int, float]:
     found = _facts()["sizes"][name]
     assert isinstance(found, list)
     return found[0], found[1]
+
+
+@cache
+def described(name: str) -> ModelRow:
+    """Our figures."""
+    return describe(find(name))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edgecnn.zoo import find, names
-from edgecnn.zoo.describe import describe
+from edgecnn.zoo import names
 from edgecnn.zoo.published_sizes import PUBLISHED_SIZES
+from tests.zoo.facts import described
 
 # Papers round, and some count the biases or the fractions of a last batch norm otherwise.
 ROUNDED = {"the paper": 0.05, "EfficientNet-Lite's README": 0.015, "Keras, torchvision": 0.005}
@@ -14,7 +14,7 @@ ROUNDED = {"the paper": 0.05, "EfficientNet-Lite's README": 0.015, "Keras, torch
 
 @pytest.mark.parametrize("name", PUBLISHED_SIZES)
 def test_sizes_are_the_published_ones(name: str) -> None:
-    row, published = describe(find(name)), PUBLISHED_SIZES[name]
+    row, published = described(name), PUBLISHED_SIZES[name]
     relative = ROUNDED.get(published.source, 5e-7)
     if published.million_parameters < 1:
         relative = 0.07  # one digit is all that is stated
@@ -47,7 +47,7 @@ def test_sizes_are_the_published_ones(name: str) -> None:
 def test_the_figures_that_everybody_quotes(
     name: str, million_parameters: float, gmac: float | None
 ) -> None:
-    row = describe(find(name))
+    row = described(name)
     assert row.parameters / 1e6 == pytest.approx(million_parameters, abs=0.05)
     if gmac is not None:
         assert row.macs / 1e9 == pytest.approx(gmac, rel=0.02)
@@ -62,7 +62,7 @@ def test_figures_that_are_known_to_the_last_digit() -> None:
         "resnet20": 269_722,
         "plain34": 21_797_672 - (64 * 128 + 128 * 256 + 256 * 512) - 2 * (128 + 256 + 512),
     }
-    assert {name: describe(find(name)).parameters for name in exact} == exact
+    assert {name: described(name).parameters for name in exact} == exact
 
 
 def test_every_size_belongs_to_a_network() -> None:

@@ -9,9 +9,8 @@ import torch
 
 from edgecnn.zoo import find
 from edgecnn.zoo.count import parameters
-from edgecnn.zoo.describe import describe
 from edgecnn.zoo.weights import LoadedWeights, load_weights
-from tests.zoo.facts import OUR_NAMES, size, state_dict, torchvision_networks
+from tests.zoo.facts import OUR_NAMES, described, size, state_dict, torchvision_networks
 
 
 def ours(name: str) -> str:
@@ -29,7 +28,7 @@ def test_parameters_are_named_and_shaped_as_torchvision_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", torchvision_networks())
 def test_sizes_are_torchvisions(name: str) -> None:
-    row = describe(find(ours(name)))
+    row = described(ours(name))
     values, gmac = size(name)
     if name == "inception_v3":  # stated in training form, with its auxiliary head
         with torch.device("meta"):
