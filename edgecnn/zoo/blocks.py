@@ -108,15 +108,17 @@ def initialize(network: nn.Module) -> None:
     Convolutions and hidden linear layers: normal with variance 2 / fan-in, so that the signal keeps
     its size through layers of ReLU (He et al. 2015, arXiv:1502.01852). The last layer, which gives
     the classes: normal with deviation 0.01 (as in the VGG paper), so that training begins without
-    an opinion; so is each auxiliary head's. Biases 0, batch norms neutral.
+    an opinion; so is the last of each auxiliary head and of each gate, which begins half open.
+    Biases 0, batch norms neutral.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             _draw(layer)
         elif callable(reset := getattr(layer, "reset_parameters", None)):
             reset()
-    auxiliary = (layer for layer in network.modules() if isinstance(layer, AuxiliaryHead))
-    for part in (network, *auxiliary):
+    undecided = (AuxiliaryHead, SqueezeExcitation)
+    parts = (layer for layer in network.modules() if isinstance(layer, undecided))
+    for part in (network, *parts):
         _, last = head(part)
         if not last.weight.is_meta:
             nn.init.normal_(last.weight, std=_HEAD_DEVIATION)

@@ -65,7 +65,7 @@ class FractalBlock(nn.Module):
             if not ending:
                 continue
             joined = [self._convolve(column, step, inputs[column]) for column in self._kept(ending)]
-            mean = torch.stack(joined).mean(0) if len(joined) > 1 else joined[0]
+            mean = sum(joined[1:], start=joined[0]) / len(joined)
             inputs.update(dict.fromkeys(ending, mean))
         return inputs[columns[0]]
 

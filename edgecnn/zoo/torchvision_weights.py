@@ -62,16 +62,20 @@ def _google(resize: int, side: int) -> Preprocess:
     return replace(_photo(resize, side), mean=(0.5,) * 3, std=(0.5,) * 3)
 
 
-# Detectors squeeze the whole image to their size, whatever its shape.
+def _squeezed(side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess:
+    """The whole image at the detector's size, whatever its shape, by plain interpolation."""
+    return Preprocess(size=(side, side), antialias=False, mean=mean, std=std)
+
+
 _DETECTORS = {
     # VGG's own normalization: pixels of 0...255 less the mean.
     "ssd300_vgg16": (
         "ssd300_vgg16_coco-b556d3b4.pth",
-        Preprocess(size=(300, 300), mean=(0.48235, 0.45882, 0.40784), std=(1 / 255,) * 3),
+        _squeezed(300, mean=(0.48235, 0.45882, 0.40784), std=(1 / 255,) * 3),
     ),
     "ssdlite320_mobilenetv3": (
         "ssdlite320_mobilenet_v3_large_coco-a79551df.pth",
-        Preprocess(size=(320, 320), mean=(0.5,) * 3, std=(0.5,) * 3),
+        _squeezed(320, mean=(0.5,) * 3, std=(0.5,) * 3),
     ),
 }
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgecnn.zoo import find, names
-from edgecnn.zoo.blocks import AuxiliaryHead, StochasticDepth, initialize
+from edgecnn.zoo.blocks import AuxiliaryHead, SqueezeExcitation, StochasticDepth, initialize
 from edgecnn.zoo.fractalnet import FractalBlock, FractalNet, fractalnet
 from edgecnn.zoo.googlenet import googlenet
 from edgecnn.zoo.inception_v3 import inception_v3
@@ -120,6 +120,16 @@ def test_auxiliary_heads_begin_without_an_opinion_too() -> None:
         assert head is not None
         assert float(head.fc2.weight.detach().std()) == pytest.approx(0.01, rel=0.05)
     assert float(network.fc.weight.detach().std()) == pytest.approx(0.01, rel=0.05)
+
+
+def test_gates_begin_half_open() -> None:
+    torch.manual_seed(0)
+    gate = SqueezeExcitation(64, 16, activation=nn.ReLU, gate=nn.Sigmoid)
+    initialize(nn.Sequential(gate, nn.Conv2d(64, 2, 1)))
+    maps = 1 + torch.rand(2, 64, 4, 4)
+    shares = (gate(maps) / maps).detach()
+    assert float(shares.min()) > 0.4
+    assert float(shares.max()) < 0.6
 
 
 def test_a_plain_network_is_a_residual_one_without_its_shortcuts() -> None:
