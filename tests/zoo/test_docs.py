@@ -73,7 +73,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
         "_SETS",
         {**torchvision_weights._SETS, **eval(f"{{{WEIGHTS}}}", vars(torchvision_weights))},
     )
-    (spec,) = eval(f"({LINE})", vars(catalog))
+    spec = eval(LINE.strip(), vars(catalog))
     assert isinstance(spec, ModelSpec)
     return spec
 
