@@ -1,4 +1,4 @@
-"""Verbs that use a file: inspect, classify, verify."""
+"""Verbs that use a file: classify, verify."""
 
 from __future__ import annotations
 
@@ -13,71 +13,11 @@ from edgecnn.cli.speak import Speaker
 from edgecnn.errors import EdgecnnError
 
 if TYPE_CHECKING:
-    from edgecnn.contract import Contract
     from edgecnn.pipeline.contracts import ContractOptions
     from edgecnn.runtime import Label
 
 _BAR_WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-
-
-@click.command()
-@click.argument("file", type=options.FILE)
-@options.speaking
-def inspect(*, speaker: Speaker, file: Path) -> None:
-    """Show what a file needs and promises: its contract.
-
-    Example:  edgecnn inspect mobilenetv2.int8.onnx
-    """
-    import json
-
-    from edgecnn.contract import to_json
-    from edgecnn.files import human_size
-    from edgecnn.onnxfile import read_contract, read_header
-
-    header, contract = read_header(file), read_contract(file)
-    size = human_size(file.stat().st_size)
-    speaker.line("file", f"{file}  {size}, opset {header.opset}, IR {header.ir_version}")
-    for label, text in _facts(contract):
-        speaker.line(label, text)
-    speaker.result({"format": 1, "file": str(file), "contract": json.loads(to_json(contract))})
-
-
-def _facts(contract: Contract) -> list[tuple[str, str]]:
-    provenance = contract.provenance
-    recipe = contract.preprocess
-    cut = f"crop {recipe.crop_fraction:g} of the short side, then " if recipe.crop_fraction else ""
-    to = f"short side to {recipe.resize}, centre " if recipe.resize else ""
-    facts = [
-        ("model", f"{contract.name}, {provenance.get('precision', 'fp32')}"),
-        ("weights", str(provenance.get("weights", {}).get("source", "unknown"))),
-        *((f"input {spec.name}", _tensor(spec)) for spec in contract.inputs),
-        *((f"output {spec.name}", _tensor(spec)) for spec in contract.outputs),
-        ("images", f"{cut}{to}{recipe.size[0]}x{recipe.size[1]}, {_filter(recipe)}"),
-        ("values", f"{recipe.color}, (pixel x {recipe.scale:.6g} - mean) / std, {recipe.layout}"),
-        ("mean, std", f"{_numbers(recipe.mean)}; {_numbers(recipe.std)}"),
-        ("labels", f"{len(contract.labels)}" if contract.labels else "none"),
-        ("golden", "class " + str(contract.golden.top[0][0]) if contract.golden else "none"),
-    ]
-    facts += [("step", _step(step)) for step in provenance.get("steps", ())]
-    return facts
-
-
-def _tensor(spec: Any) -> str:
-    return f"{spec.dtype} {'x'.join(str(size) for size in spec.shape)}"
-
-
-def _filter(recipe: Any) -> str:
-    return f"{recipe.filter}{' antialiased' if recipe.antialias else ''}"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:g}" for value in values)
-
-
-def _step(step: Any) -> str:
-    shown = (f"{key} {value}" for key, value in step.items() if isinstance(value, (str, int)))
-    return ", ".join(text.removeprefix("step ") for text in shown)
 
 
 @click.command()

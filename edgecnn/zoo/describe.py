@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from edgecnn.contract import Task
 from edgecnn.zoo.count import macs, parameters
+from edgecnn.zoo.layers import LayerTable, layer_table
 from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 
 
@@ -31,9 +33,7 @@ class ModelRow:
 
 def describe(spec: ModelSpec) -> ModelRow:
     """Count a network without drawing weights for it: a few milliseconds each."""
-    with torch.device("meta"):
-        network = spec.build()
-    network.to_empty(device="cpu")  # addresses without contents: no memory is touched
+    network = _outline(spec)
     shape = spec.preprocess.tensor_shape()
     default = spec.default_weights
     return ModelRow(
@@ -47,6 +47,18 @@ def describe(spec: ModelSpec) -> ModelRow:
         weights=tuple(_choice(weights) for weights in spec.weights),
         task=spec.task,
     )
+
+
+def describe_layers(spec: ModelSpec) -> LayerTable:
+    """A network layer by layer at its own input size, without drawing weights for it."""
+    return layer_table(_outline(spec), spec.preprocess.tensor_shape())
+
+
+def _outline(spec: ModelSpec) -> nn.Module:
+    """The network with addresses for its weights but no contents: no memory is touched."""
+    with torch.device("meta"):
+        network = spec.build()
+    return network.to_empty(device="cpu")
 
 
 def _choice(weights: WeightsSpec) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgecnn.zoo.count import parameters
 from edgecnn.zoo.trace import Call, Kind, Pair, Window, trace
 
 _FLOAT32_BYTES = 4
+_SUMMING = ("convolution", "transposed", "linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,9 @@ class Layer:
     The shapes are (C, H, W) or (C,); kernel, stride, padding and dilation are None for layers that
     do not slide; `receptive_field` is how many pixels of the image one output sees, counted beyond
     its border too; `share` is the layer's part of all multiply-accumulates, from 0 to 1.
+
+    `folded` says of a batch norm that it follows its convolution at once, so that deployment folds
+    it into that; one before a convolution, as DenseNet's, stays and costs its memory traffic.
 
     `remainder` is what no position of the kernel reaches at the end of the padded input, and
     `cut_off` how much of it is the input's own and not padding.
@@ -42,6 +46,7 @@ class Layer:
     share: float
     activation_bytes: int
     receptive_field: Pair
+    folded: bool
     remainder: Pair
     cut_off: Pair
 
@@ -60,7 +65,7 @@ class LayerTable:
     """The layers in the order in which they run, and the whole network's figures.
 
     `parameters` counts what inference uses, also what belongs to no layer here; `activation_bytes`
-    sums the float32 outputs of all layers but batch norms, which deployment folds away.
+    sums the float32 outputs of all layers but the batch norms that deployment folds away.
     """
 
     layers: tuple[Layer, ...]
@@ -76,16 +81,17 @@ def layer_table(network: nn.Module, input_shape: tuple[int, int, int, int]) -> L
     """
     calls = trace(network, input_shape)
     total = sum(_macs(call) for call in calls)
-    layers = tuple(_row(call, total) for call in calls)
+    summing = {id(call.output) for call in calls if call.kind in _SUMMING}
+    layers = tuple(_row(call, total, summing) for call in calls)
     return LayerTable(
         layers=layers,
         parameters=parameters(network),
         macs=total,
-        activation_bytes=sum(row.activation_bytes for row in layers if row.kind != "batch norm"),
+        activation_bytes=sum(row.activation_bytes for row in layers if not row.folded),
     )
 
 
-def _row(call: Call, total_macs: int) -> Layer:
+def _row(call: Call, total_macs: int, summing: Container[int]) -> Layer:
     source: Tensor = call.arguments["input"]
     shape = tuple(call.output.shape[1:])
     window, macs = call.window, _macs(call)
@@ -105,6 +111,7 @@ def _row(call: Call, total_macs: int) -> Layer:
         share=macs / max(total_macs, 1),
         activation_bytes=_FLOAT32_BYTES * math.prod(shape),
         receptive_field=call.receptive_field,
+        folded=call.kind == "batch norm" and id(source) in summing,
         remainder=_left_over(conv_remainder, source, window),
         cut_off=_left_over(conv_cut_off, source, window),
     )
@@ -125,7 +132,7 @@ def _macs(call: Call) -> int:
     arguments: Mapping[str, Any] = call.arguments
     if call.kind == "linear":
         return int(arguments["weight"].numel()) * math.prod(call.output.shape[1:-1])
-    if call.kind not in ("convolution", "transposed"):
+    if call.kind not in _SUMMING:
         return 0
     # A transposed convolution does the work of the convolution that it turns around.
     source, sums = arguments["input"], call.output
