@@ -51,12 +51,14 @@ def export(
 ) -> None:
     """Write a network as ONNX: simplified, checked against PyTorch, with its contract inside.
 
-    MODEL is a name of the zoo (edgecnn models) or an .onnx file from elsewhere, which then gets
-    its contract from --size, --mean, --std and so on.
+    MODEL is a name of the zoo (edgecnn models), torchvision:NAME, timm:NAME, a function
+    package.module:function that returns the network, or an .onnx file; the last two get their
+    contract from --size, --mean, --std and so on.
 
     \b
     edgecnn export mobilenetv2
     edgecnn export resnet50 --weights official:v1 -o resnet50.onnx
+    edgecnn export mypkg.nets:build --size 96 --mean 0.5 --std 0.5
     edgecnn export theirs.onnx --mean 127.5 --std 127.5 -o ours.onnx
     """  # noqa: D301  \b is click's word for 'do not wrap'
     from edgecnn.pipeline.export import ExportOptions
