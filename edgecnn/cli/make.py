@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +204,7 @@ def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
             "sqnr_db": check.sqnr_db,
             "top1_agreement": check.top1_agreement,
         },
+        "boxes": None if result.boxes is None else dataclasses.asdict(result.boxes),
         "size_bytes": result.path.stat().st_size,
         "wall_s": result.wall_s,
         "peak_rss_bytes": result.peak_rss_bytes,

@@ -14,7 +14,7 @@ from edgecnn.errors import EdgecnnError
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.contracts import ContractOptions
-    from edgecnn.runtime import Label
+    from edgecnn.runtime import Detections, Label
 
 _BAR_WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -40,7 +40,8 @@ def classify(
 ) -> None:
     """Say what is on an image, with the file and the preprocessing that ship.
 
-    IMAGE is a picture or a folder of pictures.
+    IMAGE is a picture or a folder of pictures. Of a detector it shows the boxes: left, top, right
+    and bottom in the picture's pixels.
 
     Example:  edgecnn classify mobilenetv2.int8.onnx cat.jpg
     """
@@ -52,6 +53,12 @@ def classify(
     with load(file, engine=engine, threads=threads, contract=contract_of(file, contract)) as model:
         for path in (path for item in image for path in image_paths(item)):
             started_ns = time.perf_counter_ns()
+            if model.contract.task == "detection":
+                found = model.detect(read_image(path))
+                latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
+                _show_boxes(speaker, path, found, latency_ms)
+                results.append(_boxes_json(path, found, latency_ms))
+                continue
             labels = model.classify(read_image(path), top=top)
             latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
             _show(speaker, path, labels, latency_ms)
@@ -64,6 +71,26 @@ def _show(speaker: Speaker, path: Path, labels: tuple[Label, ...], latency_ms: f
     width = max(len(label.name) for label in labels)
     for label in labels:
         speaker.print(f"  {label.name:<{width}}  {label.score:.2f} {_bar(label.score)}")
+
+
+def _show_boxes(speaker: Speaker, path: Path, found: Detections, latency_ms: float) -> None:
+    speaker.print(f"{path}   file to boxes {latency_ms:.1f} ms")
+    width = max((len(name) for name in found.names), default=0)
+    for name, score, box in zip(found.names, found.scores, found.boxes, strict=True):
+        sides = " ".join(f"{side:6.0f}" for side in box)
+        speaker.print(f"  {name:<{width}}  {score:.2f}  {sides}")
+    if not found.names:
+        speaker.print("  nothing")
+
+
+def _boxes_json(path: Path, found: Detections, latency_ms: float) -> dict[str, Any]:
+    boxes = [
+        {"index": int(index), "name": name, "score": float(score), "box": box.tolist()}
+        for index, name, score, box in zip(
+            found.classes, found.names, found.scores, found.boxes, strict=True
+        )
+    ]
+    return {"image": str(path), "boxes": boxes, "latency_ms": latency_ms}
 
 
 def _bar(share: float) -> str:

@@ -19,6 +19,7 @@ from edgecnn.graph.bias import correct_biases
 from edgecnn.graph.check import Check, Judge
 from edgecnn.graph.equalize import choose_factors, equalize, find_pairs, observe_channels
 from edgecnn.graph.fold import fold
+from edgecnn.graph.heads import head_tensors
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import Histogram, observe
 from edgecnn.graph.plan import Plan, make_plan
@@ -232,7 +233,8 @@ class _Bench:
         method: str,
         factors: Mapping[str, tuple[float, ...]],
     ) -> _Candidate:
-        by_tensor = learn(histograms, method, exact=[folded.graph.input[0].name])
+        exact = [name for name in head_tensors(folded) if name in histograms]
+        by_tensor = learn(histograms, method, exact=[folded.graph.input[0].name, *exact])
         ranges = Ranges(by_tensor, method, self._calibration_sha256, self._model_sha256, factors)
         return self._judged(folded, ranges, self._written(folded, ranges))
 

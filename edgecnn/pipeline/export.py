@@ -16,6 +16,7 @@ from edgecnn.errors import FileError, UsageError
 from edgecnn.files import check_writable, human_size, sha256_of
 from edgecnn.graph.export import Exported, export_checked, import_checked
 from edgecnn.onnxfile import read_header
+from edgecnn.pipeline.boxes import describe_module, output_names
 from edgecnn.pipeline.contracts import (
     ContractOptions,
     Draft,
@@ -96,12 +97,14 @@ def export_network(
     options, narrator = options or ExportOptions(), narrator or Silent()
     started_s = time.perf_counter()
     recipe = _resized(network.preprocess, options.contract)
+    detection = describe_module(network.module, recipe.size)
     exported = export_checked(
         network.module,
         input_shape=recipe.tensor_shape(),
         batch=options.batch,
         opset=options.opset,
         images=tuple(_natural(recipe, options.images)),
+        outputs=output_names(detection),
     )
     given = options.contract.labels
     draft = Draft(
@@ -109,6 +112,7 @@ def export_network(
         provenance=_provenance(network, exported, options),
         labels=read_labels(given) if given else (),
         default_labels=network.labels,
+        detection=detection,
     )
     return _written(exported, target, draft, options, narrator, started_s)
 
@@ -138,7 +142,9 @@ def _export_file(
         "tools": tool_versions("onnx", "onnxsim", "onnxruntime"),
         "steps": [_step(exported)],
     }
-    draft = Draft(contract.preprocess, provenance, labels=contract.labels)
+    draft = Draft(
+        contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
+    )
     return _written(exported, target, draft, options, narrator, started_s)
 
 

@@ -21,29 +21,74 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgecnn.detection import BoxMap, Detection
+from edgecnn.errors import UsageError
 from edgecnn.zoo.blocks import ConvNorm, initialize, set_norms
 from edgecnn.zoo.mobilenetv3 import mobilenetv3_large_reduced
 from edgecnn.zoo.vgg import VGG16, vgg_features
 
-_VGG_MAPS = (512, 1024, 512, 256, 256, 256)
-_VGG_RATIOS = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
-_VGG_SCALES = (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05)
-# Pixels from one cell to the next; for the last maps not exactly the image over the map.
-_VGG_STEPS = (8, 16, 32, 64, 100, 300)
-_VGG_SIDE = 300
 _NORM_SCALE = 20.0
 
-_LITE_MAPS = (672, 480, 512, 256, 256, 128)
-_LITE_RATIOS = ((2, 3),) * 6
-_LITE_SCALES = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
 _LITE_SPLIT = 13  # the block with the last stride of the backbone
 _LITE_BN_EPSILON = 1e-3
 _LITE_BN_MOMENTUM = 0.03
+_LITE_STRIDE = 16  # pixels to a cell of the first map
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The maps that predict: channels, the boxes of a cell by their ratios, the boxes' scales as
+    shares of the image, and which of two overlapping boxes is dropped.
+
+    `steps` are the pixels from one cell to the next, where they are not the image over the map.
+    """
+
+    maps: tuple[int, ...]
+    ratios: tuple[tuple[int, ...], ...]
+    scales: tuple[float, ...]
+    side: int
+    iou_threshold: float
+    steps: tuple[int, ...] = ()
+
+    def grids(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of each map for images of (height, width); raises UsageError."""
+        if self.steps:
+            if size != (self.side, self.side):
+                raise UsageError(
+                    f"its boxes are made for {self.side}x{self.side} pixels, not {size}",
+                    hint="leave --size away, or take ssdlite320_mobilenetv3",
+                )
+            return tuple((side, side) for side in _VGG_SIDES)
+        rows, columns = (-(-side // _LITE_STRIDE) for side in size)
+        found = [(rows, columns)]
+        for _ in self.maps[1:]:
+            rows, columns = -(-rows // 2), -(-columns // 2)
+            found.append((rows, columns))
+        return tuple(found)
+
+
+_VGG_SIDES = (38, 19, 10, 5, 3, 1)
+_VGG_LAYOUT = Layout(
+    maps=(512, 1024, 512, 256, 256, 256),
+    ratios=((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),
+    scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05),
+    side=300,
+    iou_threshold=0.45,
+    steps=(8, 16, 32, 64, 100, 300),
+)
+_LITE_LAYOUT = Layout(
+    maps=(672, 480, 512, 256, 256, 128),
+    ratios=((2, 3),) * 6,
+    scales=(0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0),
+    side=320,
+    iou_threshold=0.55,
+)
 
 
 class VggBackbone(nn.Module):
@@ -110,7 +155,7 @@ class MobileBackbone(nn.Module):
             nn.Sequential(block[1:], *layers[_LITE_SPLIT + 1 :]),
         )
         self.extra = nn.ModuleList(
-            _smaller_lite(*channels) for channels in itertools.pairwise(_LITE_MAPS[1:])
+            _smaller_lite(*channels) for channels in itertools.pairwise(_LITE_LAYOUT.maps[1:])
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -170,20 +215,20 @@ class SSD(nn.Module):
         backbone: nn.Module,
         predict: Callable[[int, int], nn.Module],
         *,
-        maps: tuple[int, ...],
-        ratios: tuple[tuple[int, ...], ...],
+        layout: Layout,
         num_classes: int,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
+        self.layout = layout
         self.backbone = backbone
         # Two squares, and a wide and a tall box for every ratio.
-        counts = [2 + 2 * len(ratio) for ratio in ratios]
+        counts = [2 + 2 * len(ratio) for ratio in layout.ratios]
         self.head = nn.Module()
         for name, columns in (("classification_head", num_classes), ("regression_head", 4)):
             layers = (
                 predict(channels, count * columns)
-                for channels, count in zip(maps, counts, strict=True)
+                for channels, count in zip(layout.maps, counts, strict=True)
             )
             self.head.add_module(name, Predictions(layers, columns))
         initialize(self)
@@ -195,6 +240,16 @@ class SSD(nn.Module):
         offsets: Tensor = self.head.get_submodule("regression_head")(maps)
         return logits, offsets
 
+    def detection(self, size: tuple[int, int]) -> Detection:
+        """What turns the answers for images of (height, width) into boxes; raises UsageError."""
+        return Detection(
+            decoder="ssd",
+            activation="softmax",
+            background=0,
+            iou_threshold=self.layout.iou_threshold,
+            maps=tuple(_box_maps(self.layout, size)),
+        )
+
 
 def default_boxes(name: str) -> Tensor:
     """The boxes that a network's answers are about, float32 (boxes, 4): centre x, centre y, width,
@@ -202,23 +257,23 @@ def default_boxes(name: str) -> Tensor:
 
     Raises KeyError for another name.
     """
-    vgg_cells = [_VGG_SIDE / step for step in _VGG_STEPS]
-    sides, cells, scales, ratios = {
-        "ssd300_vgg16": ((38, 19, 10, 5, 3, 1), vgg_cells, _VGG_SCALES, _VGG_RATIOS),
-        "ssdlite320_mobilenetv3": (
-            (sides := (20, 10, 5, 3, 2, 1)),
-            sides,
-            _LITE_SCALES,
-            _LITE_RATIOS,
-        ),
-    }[name]
+    layout = {"ssd300_vgg16": _VGG_LAYOUT, "ssdlite320_mobilenetv3": _LITE_LAYOUT}[name]
     rows = [
-        ((x + 0.5) / count, (y + 0.5) / count, min(width, 1.0), min(height, 1.0))
-        for index, (side, count) in enumerate(zip(sides, cells, strict=True))
-        for y, x in itertools.product(range(side), repeat=2)
-        for width, height in _shapes(scales[index : index + 2], ratios[index])
+        ((x + 0.5) / item.cells[1], (y + 0.5) / item.cells[0], *shape)
+        for item in _box_maps(layout, (layout.side, layout.side))
+        for y, x in itertools.product(*(range(side) for side in item.grid))
+        for shape in item.shapes
     ]
     return torch.tensor(rows)
+
+
+def _box_maps(layout: Layout, size: tuple[int, int]) -> Iterator[BoxMap]:
+    for index, grid in enumerate(layout.grids(size)):
+        cells: tuple[float, float] = grid
+        if layout.steps:
+            cells = (layout.side / layout.steps[index],) * 2
+        shapes = _shapes(layout.scales[index : index + 2], layout.ratios[index])
+        yield BoxMap(grid, cells, tuple((min(w, 1.0), min(h, 1.0)) for w, h in shapes))
 
 
 def _shapes(scales: Sequence[float], ratios: tuple[int, ...]) -> Iterator[tuple[float, float]]:
@@ -238,8 +293,7 @@ def ssd300_vgg16(*, num_classes: int = 91, in_channels: int = 3) -> SSD:
     return SSD(
         VggBackbone(in_channels),
         _predict,
-        maps=_VGG_MAPS,
-        ratios=_VGG_RATIOS,
+        layout=_VGG_LAYOUT,
         num_classes=num_classes,
     )
 
@@ -249,8 +303,7 @@ def ssdlite320_mobilenetv3(*, num_classes: int = 91, in_channels: int = 3) -> SS
     network = SSD(
         MobileBackbone(in_channels),
         _predict_lite,
-        maps=_LITE_MAPS,
-        ratios=_LITE_RATIOS,
+        layout=_LITE_LAYOUT,
         num_classes=num_classes,
     )
     set_norms(network, epsilon=_LITE_BN_EPSILON, momentum=_LITE_BN_MOMENTUM)
