@@ -9,7 +9,7 @@ import traceback
 import click
 
 from edgecnn import __version__
-from edgecnn.cli import demo, keep, look, make, measure, recipes, use
+from edgecnn.cli import demo, keep, look, make, measure, models, recipes, use
 from edgecnn.errors import EdgecnnError
 
 INTERRUPTED = 130
@@ -42,7 +42,7 @@ def cli() -> None:
 
 
 for command in (
-    keep.models,
+    models.models,
     look.inspect,
     make.export,
     make.quantize,
