@@ -7,6 +7,8 @@ import math
 import pytest
 import torch
 
+from edgecnn.errors import UsageError
+from edgecnn.runtime.detections import default_boxes as described_boxes
 from edgecnn.zoo import find
 from edgecnn.zoo.randomize import random_network
 from edgecnn.zoo.ssd import SSD, default_boxes
@@ -76,6 +78,31 @@ def test_an_answer_belongs_to_the_box_of_its_place() -> None:
     near = default_boxes("ssdlite320_mobilenetv3")[changed, :2]
     assert bool((near[:, 0] - 0.75).abs().max() < 0.11)  # column 7 of 10, and its neighbours
     assert bool((near[:, 1] - 0.45).abs().max() < 0.11)
+
+
+def test_the_description_for_the_runtime_gives_the_same_boxes() -> None:
+    for name in ("ssd300_vgg16", "ssdlite320_mobilenetv3"):
+        spec = find(name)
+        with torch.device("meta"):
+            network = spec.build()
+        described = described_boxes(network.detection(spec.preprocess.size))  # type: ignore[operator]
+        assert torch.equal(torch.from_numpy(described), default_boxes(name))
+
+
+@pytest.mark.parametrize("size", [(96, 96), (320, 320), (160, 224), (100, 333)])
+def test_the_description_follows_the_size_of_the_image(size: tuple[int, int]) -> None:
+    with torch.device("meta"):
+        network = find("ssdlite320_mobilenetv3").build(num_classes=3).eval()
+        _, offsets = network(torch.empty(1, 3, *size))
+    boxes = described_boxes(network.detection(size))  # type: ignore[operator]
+    assert boxes.shape == tuple(offsets.shape[1:])
+
+
+def test_ssd300_has_boxes_for_its_own_size_only() -> None:
+    with torch.device("meta"):
+        network = find("ssd300_vgg16").build(num_classes=3)
+    with pytest.raises(UsageError, match="made for 300x300 pixels"):
+        network.detection((512, 512))  # type: ignore[operator]
 
 
 def test_a_name_without_boxes() -> None:
