@@ -113,7 +113,7 @@ def _tell_board(
     counts = Counter(roof.limit for roof in roofs if roof)
     bound = ", ".join(f"{count} {limit}-bound" for limit, count in counts.most_common())
     speaker.print(f"\n{board.name}: {board.title}; layers in {precision}")
-    speaker.print(f"{bound}; cannot take less than {_least_ms(roofs):.3g} ms, by these limits:")
+    speaker.print(f"{bound}; at least {_least_ms(roofs):.3g} ms, by these limits:")
     for source in board.sources:
         speaker.print(f"  {source}")
 

@@ -91,7 +91,7 @@ BOARDS = (
         bytes_per_s=102 * _GIGA,
         launch_s=5e-6,
         sources=(
-            "clock, TOPS (67 sparse, 33 dense) and memory: NVIDIA's technical blog of December 2024,",
+            "clock, TOPS (67 sparse, 33 dense), memory: NVIDIA's technical blog, December 2024:",
             "  'Jetson Orin Nano Developer Kit Gets a Super Boost'",
             "launch: assumed, the usual few microseconds of starting a CUDA kernel",
         ),
