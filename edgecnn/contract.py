@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
+from edgecnn.detection import Detection, detection_from_dict
 from edgecnn.errors import ContractError
 
 FORMAT = 1
@@ -20,7 +21,7 @@ METADATA_KEY = "edgecnn"
 Color = Literal["RGB", "BGR", "GRAY"]
 Filter = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 Layout = Literal["NCHW", "NHWC"]
-Task = Literal["classification"]
+Task = Literal["classification", "segmentation", "detection"]
 Dimension = int | str
 
 MAX_SIDE = 16_384
@@ -51,6 +52,7 @@ class Preprocess:
 
     1. `crop_fraction`: keep the centred square of that share of the short side (TensorFlow's way).
     2. `resize`: bring the short side to that many pixels; without it, stretch to `size`.
+       Or `pad`: make the whole image fit into `size`, in the middle of that gray (0 to 255).
     3. cut the centred `size` (height, width) out of it (torchvision's way).
     4. `color`, then `(pixel * scale - mean) / std` for each channel, then `layout`.
     """
@@ -65,6 +67,7 @@ class Preprocess:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     layout: Layout = "NCHW"
+    pad: int | None = None
 
     def __post_init__(self) -> None:
         problem = _preprocess_problem(self)
@@ -100,6 +103,15 @@ def _geometry_problem(spec: Preprocess) -> str | None:
         return f"resize {spec.resize} is smaller than the crop {spec.size}"
     if spec.crop_fraction is not None and not 0 < spec.crop_fraction <= 1:
         return f"crop_fraction {spec.crop_fraction} is not above 0 and up to 1"
+    return None if spec.pad is None else _pad_problem(spec)
+
+
+def _pad_problem(spec: Preprocess) -> str | None:
+    gray = isinstance(spec.pad, int) and not isinstance(spec.pad, bool) and 0 <= spec.pad <= 255
+    if not gray:
+        return f"pad {spec.pad!r:.40} is not a gray of 0 to 255"
+    if spec.resize is not None or spec.crop_fraction is not None:
+        return "pad keeps the whole image: it goes with neither resize nor crop_fraction"
     return None
 
 
@@ -154,7 +166,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Everything about a model that is not its graph.
+    """Everything about a model that is not its graph; `detection` is there for detectors alone.
 
     `provenance` is plain JSON: model, weights (source, sha256), tools' versions, the steps with
     their options, the calibration set's sha256, measured accuracy where there is one.
@@ -167,6 +179,7 @@ class Contract:
     labels: tuple[str, ...] = ()
     golden: Golden | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    detection: Detection | None = None
 
     def __post_init__(self) -> None:
         if not self.inputs or not self.outputs:
@@ -177,6 +190,12 @@ class Contract:
             )
         if len(self.labels) > MAX_LABELS:
             raise ContractError(f"{len(self.labels)} labels", hint=_DAMAGED)
+        if (self.task == "detection") != (self.detection is not None):
+            raise ContractError(
+                f"task {self.task} {'without' if self.detection is None else 'with'} a description "
+                "of its boxes",
+                hint=_DAMAGED,
+            )
 
     @property
     def name(self) -> str:
@@ -197,6 +216,10 @@ class Contract:
 def to_json(contract: Contract) -> str:
     """One line of JSON, the same bytes for the same contract."""
     document = {"format": FORMAT, **dataclasses.asdict(contract)}
+    # What earlier files had no word for is written only where it says something.
+    for table, name in ((document, "detection"), (document["preprocess"], "pad")):
+        if table[name] is None:
+            del table[name]
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -224,7 +247,7 @@ _JSON_MISTAKES = (ValueError, TypeError, KeyError, AttributeError, RecursionErro
 
 
 def _contract(document: dict[str, Any]) -> Contract:
-    golden = document.get("golden")
+    golden, detection = document.get("golden"), document.get("detection")
     return Contract(
         inputs=tuple(_tensor_spec(item) for item in document["inputs"]),
         outputs=tuple(_tensor_spec(item) for item in document["outputs"]),
@@ -233,6 +256,7 @@ def _contract(document: dict[str, Any]) -> Contract:
         labels=tuple(_text(label) for label in document["labels"]),
         golden=None if golden is None else _golden(golden),
         provenance=_mapping(document["provenance"]),
+        detection=None if detection is None else detection_from_dict(_mapping(detection)),
     )
 
 

@@ -68,8 +68,9 @@ class ProfileSection:
 class Recipe:
     """One model on one target; a section that is missing is a step that is left out.
 
-    `preprocess` says how images are prepared, for a `.onnx` file from elsewhere. Paths of inputs
-    are relative to the recipe's folder, `output` to where the command runs.
+    For a `.onnx` file from elsewhere `preprocess` says how images are prepared and `detection` how
+    a detector's outputs become boxes. Paths of inputs are relative to the recipe's folder, `output`
+    to where the command runs.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class Recipe:
     threads: int | None = None
     seed: int = 0
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    detection: Mapping[str, Any] = field(default_factory=dict)
     export: ExportSection = field(default_factory=ExportSection)
     quantize: QuantizeSection | None = None
     evaluate: EvaluateSection | None = None
@@ -95,7 +97,7 @@ _SECTIONS = {
     "evaluate": EvaluateSection,
     "profile": ProfileSection,
 }
-_TOP = ("model", "output", "engine", "threads", "seed", "preprocess", *_SECTIONS)
+_TOP = ("model", "output", "engine", "threads", "seed", "preprocess", "detection", *_SECTIONS)
 
 
 def read_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -126,7 +128,8 @@ def read_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
         )
     output = Path(str(document.get("output", f"build/{path.stem}")))
     recipe = Recipe(path, document["model"], output, **plain, **sections)
-    return dataclasses.replace(recipe, preprocess=_table(document, "preprocess", path))
+    preprocess, detection = (_table(document, name, path) for name in ("preprocess", "detection"))
+    return dataclasses.replace(recipe, preprocess=preprocess, detection=detection)
 
 
 def _toml(path: Path) -> dict[str, Any]:

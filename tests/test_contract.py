@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgecnn.contract import (
     preprocess_from_dict,
     to_json,
 )
+from edgecnn.detection import BoxMap, Detection, detection_from_dict
 from edgecnn.errors import ContractError
 
 GOLDEN_FILE = Path(__file__).parent / "golden" / "contract-1.json"
@@ -35,9 +37,23 @@ CONTRACT = Contract(
     provenance={"model": "toy", "weights": {"source": "random"}, "precision": "fp32"},
 )
 
+DETECTION = Detection(
+    decoder="ssd",
+    activation="softmax",
+    background=0,
+    maps=(BoxMap(grid=(2, 3), cells=(2.0, 2.5), shapes=((0.1, 0.2), (1.0, 0.5))),),
+)
+DETECTOR = dataclasses.replace(
+    CONTRACT,
+    preprocess=Preprocess(size=(32, 48), pad=114),
+    task="detection",
+    detection=DETECTION,
+)
 
-def test_a_contract_comes_back_as_it_went() -> None:
-    assert from_json(to_json(CONTRACT)) == CONTRACT
+
+@pytest.mark.parametrize("contract", [CONTRACT, DETECTOR])
+def test_a_contract_comes_back_as_it_went(contract: Contract) -> None:
+    assert from_json(to_json(contract)) == contract
 
 
 def test_the_format_is_the_one_that_earlier_files_hold() -> None:
@@ -50,9 +66,12 @@ def test_a_later_format_is_refused_by_its_number() -> None:
         from_json(json.dumps(document), source="x.onnx")
 
 
-@given(st.data())
-def test_any_damage_ends_in_our_error_or_in_a_whole_contract(data: st.DataObject) -> None:
-    text = bytearray(to_json(CONTRACT).encode())
+@pytest.mark.parametrize("whole", [CONTRACT, DETECTOR], ids=["classifier", "detector"])
+@given(data=st.data())
+def test_any_damage_ends_in_our_error_or_in_a_whole_contract(
+    whole: Contract, data: st.DataObject
+) -> None:
+    text = bytearray(to_json(whole).encode())
     for _ in range(data.draw(st.integers(1, 4))):
         position = data.draw(st.integers(0, len(text) - 1))
         text[position] = data.draw(st.integers(32, 126))
@@ -85,12 +104,55 @@ def test_any_json_that_is_no_contract_is_refused(document: object) -> None:
         ({"scale": math.nan}, "numbers up to"),
         ({"scale": 3e38}, "numbers up to"),
         ({"scale": 1e-30}, "above zero"),
+        ({"pad": 256}, "pad 256 is not a gray"),
+        ({"pad": True}, "pad True is not a gray"),
+        ({"pad": 0, "resize": 256}, "neither resize nor crop_fraction"),
     ],
 )
 def test_a_preprocessing_that_cannot_be_is_refused(change: dict[str, object], cause: str) -> None:
     values = {"size": (224, 224), **change}
     with pytest.raises(ContractError, match=cause):
         preprocess_from_dict(values)
+
+
+MAP = {"grid": [2, 2], "cells": [2, 2], "shapes": [[0.5, 0.5]]}
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"decoder": "yolo"}, "decoder 'yolo' is none of nanodet, ssd"),
+        ({"decoder": "nanodet"}, "nanodet without strides"),
+        ({"decoder": "ssd"}, "ssd without maps"),
+        ({"decoder": "nanodet", "strides": [8, 0]}, "are not pixels"),
+        ({"decoder": "nanodet", "strides": [True]}, "are not pixels"),
+        ({"decoder": "nanodet", "strides": [8], "bins": 1}, "bins 1"),
+        ({"decoder": "nanodet", "strides": [8], "activation": "relu"}, "activation 'relu'"),
+        ({"decoder": "nanodet", "strides": [8], "score_threshold": math.nan}, "score_threshold"),
+        ({"decoder": "nanodet", "strides": [8], "iou_threshold": "0.5"}, "iou_threshold"),
+        ({"decoder": "nanodet", "strides": [8], "max_boxes": 0}, "max_boxes 0"),
+        ({"decoder": "nanodet", "strides": [8], "background": -1}, "background -1"),
+        ({"decoder": "ssd", "maps": [MAP], "variances": [0.1]}, "variances"),
+        ({"decoder": "ssd", "maps": [MAP | {"grid": [2, 1 << 20]}]}, "map of"),
+        ({"decoder": "ssd", "maps": [MAP | {"grid": [4000, 4000]}]}, "more than"),
+        ({"decoder": "ssd", "maps": [MAP | {"cells": [0, 2]}]}, "cells to the image"),
+        ({"decoder": "ssd", "maps": [MAP | {"shapes": [[2, 1]]}]}, "shares of the image"),
+        ({"decoder": "ssd", "maps": [MAP | {"side": 3}]}, "unknown key 'side'"),
+        ({"decoder": "ssd", "anchors": 9}, "unknown key 'anchors'"),
+    ],
+)
+def test_a_description_of_boxes_that_cannot_be_is_refused(
+    values: dict[str, object], cause: str
+) -> None:
+    with pytest.raises(ContractError, match=cause):
+        detection_from_dict(values)
+
+
+def test_boxes_are_described_for_detectors_and_for_nothing_else() -> None:
+    with pytest.raises(ContractError, match="task detection without a description"):
+        dataclasses.replace(CONTRACT, task="detection")
+    with pytest.raises(ContractError, match="task classification with a description"):
+        dataclasses.replace(CONTRACT, detection=DETECTION)
 
 
 def test_gray_has_one_channel_and_nhwc_puts_it_last() -> None:

@@ -12,17 +12,18 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "edgecnn"
 
-WORDS = frozenset({"errors", "contract", "files", "protobuf", "onnxfile"})
+WORDS = frozenset({"errors", "detection", "contract", "files", "protobuf", "onnxfile"})
 MAY_IMPORT = {
     "errors": frozenset[str](),
-    "contract": {"errors"},
+    "detection": {"errors"},
+    "contract": {"errors", "detection"},
     "files": {"errors"},
     "protobuf": {"errors", "files"},
-    "onnxfile": {"errors", "contract", "files", "protobuf"},
+    "onnxfile": {"errors", "detection", "contract", "files", "protobuf"},
     "runtime": WORDS,
     "datasets": WORDS | {"runtime"},
     "graph": WORDS | {"runtime", "datasets"},
-    "zoo": {"errors", "contract"},
+    "zoo": {"errors", "detection", "contract"},
     "training": WORDS | {"zoo", "datasets", "graph", "runtime"},
     "devices": WORDS | {"runtime"},
     "profiling": WORDS | {"runtime", "datasets", "devices"},

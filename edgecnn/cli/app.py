@@ -9,7 +9,7 @@ import traceback
 import click
 
 from edgecnn import __version__
-from edgecnn.cli import demo, keep, make, measure, recipes, use
+from edgecnn.cli import demo, keep, look, make, measure, models, recipes, use
 from edgecnn.errors import EdgecnnError
 
 INTERRUPTED = 130
@@ -42,8 +42,8 @@ def cli() -> None:
 
 
 for command in (
-    keep.models,
-    use.inspect,
+    models.models,
+    look.inspect,
     make.export,
     make.quantize,
     make.compile_,

@@ -1,55 +1,13 @@
-"""Verbs that look after things: the zoo and the cache."""
+"""The verb that looks after the cache."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
-
-if TYPE_CHECKING:
-    from edgecnn.zoo.describe import ModelRow
-
-
-@click.command()
-@options.speaking
-def models(*, speaker: Speaker) -> None:
-    """List the networks of the zoo: parameters, operations, published accuracy, weights."""
-    from edgecnn.zoo.catalog import find, names
-    from edgecnn.zoo.describe import describe
-
-    rows = tuple(describe(find(name)) for name in names())
-    speaker.print(
-        f"{'model':<20}{'params':>9}{'GMAC':>8}  {'input':<9}{'top-1 % as published':<22}weights"
-    )
-    for row in rows:
-        speaker.print(_row(row))
-    speaker.print("\nExport one:  edgecnn export mobilenetv2")
-    speaker.result({"format": 1, "models": [_as_json(row) for row in rows]})
-
-
-def _row(row: ModelRow) -> str:
-    published = f"{row.published.top1:.1f}" if row.published else "-"
-    return (
-        f"{row.name:<20}{row.parameters / 1e6:>8.2f}M{row.macs / 1e9:>8.2f}  "
-        f"{'x'.join(map(str, row.input[2:])):<9}{published:<22}{', '.join(row.weights) or 'random'}"
-    )
-
-
-def _as_json(row: ModelRow) -> dict[str, Any]:
-    published = row.published
-    return {
-        "name": row.name,
-        "family": row.family,
-        "parameters": row.parameters,
-        "macs": row.macs,
-        "input": list(row.input),
-        "published": {"top1": published.top1, "source": published.source} if published else None,
-        "weights": list(row.weights),
-    }
 
 
 @click.group()

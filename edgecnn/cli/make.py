@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,12 +52,14 @@ def export(
 ) -> None:
     """Write a network as ONNX: simplified, checked against PyTorch, with its contract inside.
 
-    MODEL is a name of the zoo (edgecnn models) or an .onnx file from elsewhere, which then gets
-    its contract from --size, --mean, --std and so on.
+    MODEL is a name of the zoo (edgecnn models), torchvision:NAME, timm:NAME, a function
+    package.module:function that returns the network, or an .onnx file; the last two get their
+    contract from --size, --mean, --std and so on.
 
     \b
     edgecnn export mobilenetv2
     edgecnn export resnet50 --weights official:v1 -o resnet50.onnx
+    edgecnn export mypkg.nets:build --size 96 --mean 0.5 --std 0.5
     edgecnn export theirs.onnx --mean 127.5 --std 127.5 -o ours.onnx
     """  # noqa: D301  \b is click's word for 'do not wrap'
     from edgecnn.pipeline.export import ExportOptions
@@ -201,6 +204,7 @@ def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
             "sqnr_db": check.sqnr_db,
             "top1_agreement": check.top1_agreement,
         },
+        "boxes": None if result.boxes is None else dataclasses.asdict(result.boxes),
         "size_bytes": result.path.stat().st_size,
         "wall_s": result.wall_s,
         "peak_rss_bytes": result.peak_rss_bytes,

@@ -79,7 +79,15 @@ _CONTRACT_OPTIONS = (
     click.option(
         "--layout", type=click.Choice(get_args(Layout)), help="Order of the input's axes."
     ),
+    click.option("--pad", type=click.IntRange(0, 255), help="Keep the whole image, on that gray."),
     click.option("--labels", type=FILE, help="Class names, one a line."),
+    click.option(
+        "--detector",
+        "detection",
+        type=click.Choice(["nanodet"]),
+        callback=lambda _, __, decoder: decoder and {"decoder": decoder},
+        help="The file finds boxes, coded like this.",
+    ),
 )
 
 force = click.option("--force", is_flag=True, help="Overwrite existing files.")

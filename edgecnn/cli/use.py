@@ -1,4 +1,4 @@
-"""Verbs that use a file: inspect, classify, verify."""
+"""Verbs that use a file: classify, verify."""
 
 from __future__ import annotations
 
@@ -13,71 +13,11 @@ from edgecnn.cli.speak import Speaker
 from edgecnn.errors import EdgecnnError
 
 if TYPE_CHECKING:
-    from edgecnn.contract import Contract
     from edgecnn.pipeline.contracts import ContractOptions
-    from edgecnn.runtime import Label
+    from edgecnn.runtime import Detections, Label
 
 _BAR_WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-
-
-@click.command()
-@click.argument("file", type=options.FILE)
-@options.speaking
-def inspect(*, speaker: Speaker, file: Path) -> None:
-    """Show what a file needs and promises: its contract.
-
-    Example:  edgecnn inspect mobilenetv2.int8.onnx
-    """
-    import json
-
-    from edgecnn.contract import to_json
-    from edgecnn.files import human_size
-    from edgecnn.onnxfile import read_contract, read_header
-
-    header, contract = read_header(file), read_contract(file)
-    size = human_size(file.stat().st_size)
-    speaker.line("file", f"{file}  {size}, opset {header.opset}, IR {header.ir_version}")
-    for label, text in _facts(contract):
-        speaker.line(label, text)
-    speaker.result({"format": 1, "file": str(file), "contract": json.loads(to_json(contract))})
-
-
-def _facts(contract: Contract) -> list[tuple[str, str]]:
-    provenance = contract.provenance
-    recipe = contract.preprocess
-    cut = f"crop {recipe.crop_fraction:g} of the short side, then " if recipe.crop_fraction else ""
-    to = f"short side to {recipe.resize}, centre " if recipe.resize else ""
-    facts = [
-        ("model", f"{contract.name}, {provenance.get('precision', 'fp32')}"),
-        ("weights", str(provenance.get("weights", {}).get("source", "unknown"))),
-        *((f"input {spec.name}", _tensor(spec)) for spec in contract.inputs),
-        *((f"output {spec.name}", _tensor(spec)) for spec in contract.outputs),
-        ("images", f"{cut}{to}{recipe.size[0]}x{recipe.size[1]}, {_filter(recipe)}"),
-        ("values", f"{recipe.color}, (pixel x {recipe.scale:.6g} - mean) / std, {recipe.layout}"),
-        ("mean, std", f"{_numbers(recipe.mean)}; {_numbers(recipe.std)}"),
-        ("labels", f"{len(contract.labels)}" if contract.labels else "none"),
-        ("golden", "class " + str(contract.golden.top[0][0]) if contract.golden else "none"),
-    ]
-    facts += [("step", _step(step)) for step in provenance.get("steps", ())]
-    return facts
-
-
-def _tensor(spec: Any) -> str:
-    return f"{spec.dtype} {'x'.join(str(size) for size in spec.shape)}"
-
-
-def _filter(recipe: Any) -> str:
-    return f"{recipe.filter}{' antialiased' if recipe.antialias else ''}"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:g}" for value in values)
-
-
-def _step(step: Any) -> str:
-    shown = (f"{key} {value}" for key, value in step.items() if isinstance(value, (str, int)))
-    return ", ".join(text.removeprefix("step ") for text in shown)
 
 
 @click.command()
@@ -100,7 +40,8 @@ def classify(
 ) -> None:
     """Say what is on an image, with the file and the preprocessing that ship.
 
-    IMAGE is a picture or a folder of pictures.
+    IMAGE is a picture or a folder of pictures. Of a detector it shows the boxes: left, top, right
+    and bottom in the picture's pixels.
 
     Example:  edgecnn classify mobilenetv2.int8.onnx cat.jpg
     """
@@ -112,6 +53,12 @@ def classify(
     with load(file, engine=engine, threads=threads, contract=contract_of(file, contract)) as model:
         for path in (path for item in image for path in image_paths(item)):
             started_ns = time.perf_counter_ns()
+            if model.contract.task == "detection":
+                found = model.detect(read_image(path))
+                latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
+                _show_boxes(speaker, path, found, latency_ms)
+                results.append(_boxes_json(path, found, latency_ms))
+                continue
             labels = model.classify(read_image(path), top=top)
             latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
             _show(speaker, path, labels, latency_ms)
@@ -124,6 +71,26 @@ def _show(speaker: Speaker, path: Path, labels: tuple[Label, ...], latency_ms: f
     width = max(len(label.name) for label in labels)
     for label in labels:
         speaker.print(f"  {label.name:<{width}}  {label.score:.2f} {_bar(label.score)}")
+
+
+def _show_boxes(speaker: Speaker, path: Path, found: Detections, latency_ms: float) -> None:
+    speaker.print(f"{path}   file to boxes {latency_ms:.1f} ms")
+    width = max((len(name) for name in found.names), default=0)
+    for name, score, box in zip(found.names, found.scores, found.boxes, strict=True):
+        sides = " ".join(f"{side:6.0f}" for side in box)
+        speaker.print(f"  {name:<{width}}  {score:.2f}  {sides}")
+    if not found.names:
+        speaker.print("  nothing")
+
+
+def _boxes_json(path: Path, found: Detections, latency_ms: float) -> dict[str, Any]:
+    boxes = [
+        {"index": int(index), "name": name, "score": float(score), "box": box.tolist()}
+        for index, name, score, box in zip(
+            found.classes, found.names, found.scores, found.boxes, strict=True
+        )
+    ]
+    return {"image": str(path), "boxes": boxes, "latency_ms": latency_ms}
 
 
 def _bar(share: float) -> str:

@@ -11,6 +11,7 @@ from onnx import ModelProto
 
 from edgecnn.graph.bias import BiasCorrection
 from edgecnn.graph.check import Check, Judge
+from edgecnn.graph.heads import head_tensors
 from edgecnn.graph.mend import Repair, mend
 from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import Plan
@@ -61,7 +62,8 @@ class Bench:
             threads=self.threads,
             progress=self.meter.tick,
         )
-        exact = [self.folded.graph.input[0].name]
+        heads = [name for name in head_tensors(self.folded) if name in histograms]
+        exact = [self.folded.graph.input[0].name, *heads]
         candidates = (
             self._written(
                 Ranges(

@@ -21,7 +21,8 @@ class Check:
     """INT8 against FP32 on `n` images.
 
     `sqnr_db` is the mean over images of the ratio of the logits' power, centred for each image, to
-    the power of their error; `top1_agreement` the share of images with the same best class.
+    the power of their error; `top1_agreement` the share of images with the same best class. Of a
+    network with several outputs both are means over its outputs.
     """
 
     sqnr_db: float
@@ -54,11 +55,21 @@ class Judge:
 
     def check(self, quantized: ModelProto) -> Check:
         """Run a quantized model, optimised as it ships, on the images kept aside."""
-        return compare(self._reference, self._answers(quantized))
+        found = [
+            compare(reference, given)
+            for reference, given in zip(self._reference, self._answers(quantized), strict=True)
+        ]
+        return Check(
+            sqnr_db=sum(check.sqnr_db for check in found) / len(found),
+            top1_agreement=sum(check.top1_agreement for check in found) / len(found),
+            n=found[0].n,
+        )
 
-    def _answers(self, model: Path | ModelProto) -> FloatArray:
+    def _answers(self, model: Path | ModelProto) -> list[FloatArray]:
+        """One array (images, values) for each output."""
         session = Session(model, threads=self._threads)
-        return np.concatenate([_rows(session.run(image)[0]) for image in self._images])
+        answers = [[_rows(output) for output in session.run(image)] for image in self._images]
+        return [np.concatenate(rows) for rows in zip(*answers, strict=True)]
 
 
 def _rows(output: Array) -> FloatArray:

@@ -59,9 +59,11 @@ def export_checked(
     batch: Batch = 1,
     opset: int = OPSET,
     images: Sequence[Tensor],
+    outputs: tuple[str, ...] = ("logits",),
 ) -> Exported:
     """Export, simplify and compare with PyTorch on `images`, each float32 (1, C, H, W).
 
+    `outputs` names what the network returns: one tensor, or a tuple of as many; all are compared.
     TorchScript's exporter is tried where the newer one fails or its graph answers otherwise.
     Raises GraphError where the network cannot be written as a graph, ParityError where no graph
     gives its answers.
@@ -70,9 +72,11 @@ def export_checked(
     from edgecnn.graph.torch_export import export_module, torch_answers
 
     batches = tuple(in_batches(images, None if batch == "dynamic" else batch))
-    expected = torch_answers(module, batches)
+    expected = torch_answers(module, batches, count=len(outputs))
     compare(expected, expected)  # refuses NaN before the work begins
-    write = partial(export_module, module, input_shape=input_shape, batch=batch, opset=opset)
+    write = partial(
+        export_module, module, input_shape=input_shape, batch=batch, opset=opset, outputs=outputs
+    )
     check = partial(_check_answers, batches, expected, type(module).__name__)
     try:
         return _exported(simplify(write(), check_answers=check), "dynamo", opset)

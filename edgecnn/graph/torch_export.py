@@ -29,6 +29,7 @@ from edgecnn.graph.torch_errors import chooses_path, explained, one_line
 Batch = int | Literal["dynamic"]
 Exporter = Literal["dynamo", "torchscript"]
 Shape = tuple[int, int, int, int]
+Names = tuple[str, ...]
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 OLDEST_OPSET = 17
@@ -45,22 +46,24 @@ def export_module(
     batch: Batch = 1,
     opset: int = OLDEST_OPSET,
     exporter: Exporter = "dynamo",
+    outputs: Names = (OUTPUT,),
 ) -> ModelProto:
     """The network in evaluation mode as one ONNX graph, the same bytes for the same network.
 
-    `input_shape` is (N, C, H, W); `batch` replaces its N. Input and output are called 'input' and
-    'logits', nodes after their modules, weights as in the state dict. Opset 18 where the network
-    cannot be written in 17. The module is left as it was. Raises GraphError where the network
-    cannot run, returns more than one tensor, or cannot be written as a graph.
+    `input_shape` is (N, C, H, W); `batch` replaces its N. The input is called 'input', what the
+    network returns `outputs`: one tensor, or a tuple of as many; nodes are called after their
+    modules, weights as in the state dict. Opset 18 where the network cannot be written in 17. The
+    module is left as it was. Raises GraphError where the network cannot run, returns another number
+    of tensors, or cannot be written as a graph.
     """
     if opset < OLDEST_OPSET:
         raise GraphError(f"opset {opset} is too old", hint="17 is the oldest that is written")
     example = torch.zeros(_TRACED_BATCH if batch == "dynamic" else batch, *input_shape[1:])
     export = _with_dynamo if exporter == "dynamo" else _with_torchscript
     with _evaluating(module), torch.no_grad(), _quiet() as warned:
-        _run(module, example)
+        _run(module, example, count=len(outputs))
         try:
-            model = export(module, example, dynamic=batch == "dynamic", opset=opset)
+            model = export(module, example, outputs, dynamic=batch == "dynamic", opset=opset)
         except Exception as error:
             raise explained(error, _name(module)) from error
     if any(issubclass(category, TracerWarning) for category in warned):
@@ -70,15 +73,18 @@ def export_module(
 
 
 def torch_answers(
-    module: nn.Module, inputs: Iterable[NDArray[np.float32]]
-) -> tuple[tuple[NDArray[np.float32]], ...]:
-    """What PyTorch answers to each float32 batch, in evaluation mode; raises GraphError."""
+    module: nn.Module, inputs: Iterable[NDArray[np.float32]], *, count: int = 1
+) -> tuple[tuple[NDArray[np.float32], ...], ...]:
+    """The `count` outputs for each float32 batch, in evaluation mode; raises GraphError."""
     with _evaluating(module), torch.inference_mode(), _one_thread():
-        return tuple((_run(module, torch.from_numpy(batch)).numpy(),) for batch in inputs)
+        return tuple(
+            tuple(output.numpy() for output in _run(module, torch.from_numpy(batch), count=count))
+            for batch in inputs
+        )
 
 
 def _with_dynamo(
-    module: nn.Module, example: torch.Tensor, *, dynamic: bool, opset: int
+    module: nn.Module, example: torch.Tensor, outputs: Names, *, dynamic: bool, opset: int
 ) -> ModelProto:
     program = torch.onnx.export(
         module,
@@ -87,7 +93,7 @@ def _with_dynamo(
         verbose=False,
         opset_version=max(opset, _DYNAMO_OPSET),
         input_names=[INPUT],
-        output_names=[OUTPUT],
+        output_names=list(outputs),
         dynamic_shapes=({0: torch.export.Dim(BATCH)},) if dynamic else None,
     )
     if program is None:
@@ -96,7 +102,7 @@ def _with_dynamo(
 
 
 def _with_torchscript(
-    module: nn.Module, example: torch.Tensor, *, dynamic: bool, opset: int
+    module: nn.Module, example: torch.Tensor, outputs: Names, *, dynamic: bool, opset: int
 ) -> ModelProto:
     file = io.BytesIO()
     with _no_output_from_c():
@@ -107,8 +113,8 @@ def _with_torchscript(
             dynamo=False,
             opset_version=opset,
             input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_axes={INPUT: {0: BATCH}, OUTPUT: {0: BATCH}} if dynamic else None,
+            output_names=list(outputs),
+            dynamic_axes={name: {0: BATCH} for name in (INPUT, *outputs)} if dynamic else None,
         )
     return onnx.load_from_string(file.getvalue())
 
@@ -166,7 +172,7 @@ def _no_output_from_c() -> Iterator[None]:
         os.close(screen)
 
 
-def _run(module: nn.Module, images: torch.Tensor) -> torch.Tensor:
+def _run(module: nn.Module, images: torch.Tensor, *, count: int) -> tuple[torch.Tensor, ...]:
     try:
         output = module(images)
     except Exception as error:
@@ -174,12 +180,18 @@ def _run(module: nn.Module, images: torch.Tensor) -> torch.Tensor:
             f"{_name(module)} does not run on an input of {tuple(images.shape)}: {one_line(error)}",
             hint="give the size that the network is built for",
         ) from error
-    if not isinstance(output, torch.Tensor):
+    found = (output,) if count == 1 else output
+    tensors = isinstance(found, tuple) and all(isinstance(item, torch.Tensor) for item in found)
+    if not tensors or len(found) != count:
         raise GraphError(
-            f"{_name(module)} returns a {type(output).__name__}, not one tensor",
+            f"{_name(module)} returns a {type(output).__name__}, not {_tensors(count)}",
             hint="wrap it in a module whose forward() returns the logits alone",
         )
-    return output
+    return tuple(found)
+
+
+def _tensors(count: int) -> str:
+    return "one tensor" if count == 1 else f"{count} tensors"
 
 
 def _check_output(model: ModelProto, name: str) -> None:

@@ -14,9 +14,11 @@ import numpy as np
 
 from edgecnn.contract import Color, Contract, Filter, Golden, Layout, Preprocess, TensorSpec
 from edgecnn.datasets.natural import natural_images
+from edgecnn.detection import Detection
 from edgecnn.errors import ContractError, DataError, UsageError
 from edgecnn.files import read_error, write_error
 from edgecnn.onnxfile import Header, read_contract, read_header, write_contract
+from edgecnn.pipeline.boxes import describe
 from edgecnn.runtime.engines.ort import OrtEngine
 from edgecnn.runtime.golden import make_golden
 from edgecnn.runtime.model import Model
@@ -31,7 +33,8 @@ _CROP_SHARE = 0.875  # of the resized short side: what ImageNet evaluation has a
 class ContractOptions:
     """How the images of a file are prepared, as said by hand; None is 'not said'.
 
-    `mean` and `std` are in units of 0..1, or of 0..255 where a number is above 2.
+    `mean` and `std` are in units of 0..1, or of 0..255 where a number is above 2; `detection` is
+    what `Detection` holds, with its `decoder` at least.
     """
 
     size: tuple[int, int] | None = None
@@ -44,7 +47,9 @@ class ContractOptions:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     layout: Layout | None = None
+    pad: int | None = None
     labels: Path | None = None
+    detection: Mapping[str, Any] | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -68,10 +73,14 @@ def contract_of(path: Path, options: ContractOptions) -> Contract:
 
 def contract_from_options(header: Header, options: ContractOptions, *, name: str) -> Contract:
     """A contract for a graph that carries none."""
+    preprocess = _preprocess(header, options, name)
+    detection = describe(options.detection, header.outputs, preprocess.size)
     return Contract(
         inputs=header.inputs,
         outputs=header.outputs,
-        preprocess=_preprocess(header, options, name),
+        preprocess=preprocess,
+        task="detection" if detection else "classification",
+        detection=detection,
         labels=read_labels(options.labels) if options.labels else (),
         provenance={
             "model": name,
@@ -86,6 +95,9 @@ def _changed(contract: Contract, options: ContractOptions) -> Contract:
     labels = said.pop("labels", None)
     if labels is not None:
         contract = dataclasses.replace(contract, labels=read_labels(labels))
+    if said.pop("detection", None) is not None:
+        detection = describe(options.detection, contract.outputs, contract.preprocess.size)
+        contract = dataclasses.replace(contract, task="detection", detection=detection, golden=None)
     if not said:
         return contract
     color = said.get("color", contract.preprocess.color)
@@ -103,11 +115,12 @@ def _preprocess(header: Header, options: ContractOptions, name: str) -> Preproce
         )
     said = _in_units(options.given)
     said.pop("labels", None)
+    whole_image = said.pop("detection", None) is not None or "pad" in said
     said.setdefault("layout", _layout(header.inputs[0]))
     said.setdefault("size", _spatial(header.inputs[0], said["layout"], name))
     said.setdefault("color", "GRAY" if len(said["mean"]) == 1 and _is_gray(header) else "RGB")
     said = _a_channel_each(said, said["color"])
-    if "resize" not in said and "crop_fraction" not in said:
+    if "resize" not in said and "crop_fraction" not in said and not whole_image:
         said["resize"] = round(max(said["size"]) / _CROP_SHARE)
     return Preprocess(**said)
 
@@ -170,6 +183,7 @@ class Draft:
     provenance: Mapping[str, Any]
     labels: tuple[str, ...] = ()
     default_labels: tuple[str, ...] = ()
+    detection: Detection | None = None
 
 
 def write_model(model: bytes, target: Path, draft: Draft) -> Contract:
@@ -188,6 +202,8 @@ def write_model(model: bytes, target: Path, draft: Draft) -> Contract:
             preprocess=draft.preprocess,
             labels=_fitting_labels(draft, header.outputs[0], source=target.name),
             provenance=draft.provenance,
+            task="detection" if draft.detection else "classification",
+            detection=draft.detection,
         )
         contract = dataclasses.replace(contract, golden=_golden(graph, contract))
         write_contract(graph, target, contract)
@@ -202,6 +218,7 @@ def _write_bytes(path: Path, data: bytes) -> None:
 
 
 def _fitting_labels(draft: Draft, output: TensorSpec, *, source: str) -> tuple[str, ...]:
+    # Of a detector too: the first output holds the scores.
     classes = output.shape[-1] if output.shape else "?"
     if isinstance(classes, str) or len(draft.labels) == classes:
         return draft.labels

@@ -9,10 +9,11 @@ from pathlib import Path
 from edgecnn.datasets.digits import write_digits
 from edgecnn.errors import FileError
 from edgecnn.pipeline.calibration import find_calibration
-from edgecnn.pipeline.export import ExportOptions, Network, export, export_network
+from edgecnn.pipeline.export import ExportOptions, export, export_network
 from edgecnn.pipeline.measure import ProfileOptions, profile
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.pipeline.quantize import QuantizeOptions, quantize
+from edgecnn.pipeline.sources import Network
 from edgecnn.profiling.records import Report
 from edgecnn.profiling.run import Options
 from edgecnn.training.digits import DIGITS_NETWORKS, load_or_train

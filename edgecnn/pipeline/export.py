@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from edgecnn.contract import Contract, Preprocess
 from edgecnn.datasets.natural import natural_images
@@ -16,6 +16,7 @@ from edgecnn.errors import FileError, UsageError
 from edgecnn.files import check_writable, human_size, sha256_of
 from edgecnn.graph.export import Exported, export_checked, import_checked
 from edgecnn.onnxfile import read_header
+from edgecnn.pipeline.boxes import describe_module, output_names
 from edgecnn.pipeline.contracts import (
     ContractOptions,
     Draft,
@@ -25,13 +26,8 @@ from edgecnn.pipeline.contracts import (
     write_model,
 )
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.runtime.cache import cache_dir
+from edgecnn.pipeline.sources import Network, file_stem, load_network
 from edgecnn.runtime.preprocess import Tensor, preprocess
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from edgecnn.zoo.weights import LoadedWeights
 
 PARITY_IMAGES = 64
 
@@ -46,19 +42,6 @@ class ExportOptions:
     seed: int = 0
     images: int = PARITY_IMAGES
     contract: ContractOptions = field(default_factory=ContractOptions)
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A network in PyTorch with its weights, and what its contract will say of it."""
-
-    name: str
-    title: str
-    module: nn.Module
-    preprocess: Preprocess
-    labels: tuple[str, ...]
-    weights: Mapping[str, Any]
-    published: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +62,7 @@ def export(
     force: bool = False,
     narrator: Narrator | None = None,
 ) -> ExportResult:
-    """Export a network of the zoo by name, or give an ONNX file of elsewhere its contract.
+    """Export a network by its name (see `sources`), or give an ONNX file its contract.
 
     Raises UsageError (no such model), WeightsError, and what `export_network` raises.
     """
@@ -88,12 +71,15 @@ def export(
         target = output or Path(f"{Path(model).stem}.edgecnn.onnx")
         check_target(target, force=force)
         return _export_file(Path(model), target, options, narrator)
-    from edgecnn.zoo.catalog import find
-
-    target = output or Path(f"{find(model).name}.onnx")
+    target = output or Path(f"{file_stem(model)}.onnx")
     check_target(target, force=force)
-    _refuse_what_weights_fix(options.contract)
-    network = load_network(model, options=options, narrator=narrator)
+    network = load_network(
+        model,
+        weights=options.weights,
+        seed=options.seed,
+        contract=options.contract,
+        narrator=narrator,
+    )
     return export_network(network, target, options=options, narrator=narrator)
 
 
@@ -111,12 +97,14 @@ def export_network(
     options, narrator = options or ExportOptions(), narrator or Silent()
     started_s = time.perf_counter()
     recipe = _resized(network.preprocess, options.contract)
+    detection = describe_module(network.module, recipe.size)
     exported = export_checked(
         network.module,
         input_shape=recipe.tensor_shape(),
         batch=options.batch,
         opset=options.opset,
         images=tuple(_natural(recipe, options.images)),
+        outputs=output_names(detection),
     )
     given = options.contract.labels
     draft = Draft(
@@ -124,43 +112,9 @@ def export_network(
         provenance=_provenance(network, exported, options),
         labels=read_labels(given) if given else (),
         default_labels=network.labels,
+        detection=detection,
     )
     return _written(exported, target, draft, options, narrator, started_s)
-
-
-def load_network(model: str, *, options: ExportOptions, narrator: Narrator) -> Network:
-    """A network of the zoo with its weights; raises UsageError or WeightsError."""
-    from edgecnn.zoo.catalog import find
-    from edgecnn.zoo.describe import describe
-    from edgecnn.zoo.weights import load_weights
-
-    spec = find(model)
-    row = describe(spec)
-    size = "x".join(str(side) for side in spec.preprocess.size)
-    macs = f"{row.macs / 1e9:.2f} GMAC" if row.macs >= 1e8 else f"{row.macs / 1e6:.2f} MMAC"
-    cost = f"{row.parameters / 1e6:.2f}M parameters, {macs}"
-    narrator.line("model", f"{spec.title}, {size}, {cost}")
-    with narrator.progress("weights", unit="B") as progress:
-        loaded = load_weights(
-            spec, options.weights, seed=options.seed, cache=cache_dir(), progress=progress
-        )
-    narrator.line("weights", loaded.source)
-    return Network(
-        name=spec.name,
-        title=spec.title,
-        module=loaded.module,
-        preprocess=loaded.preprocess,
-        labels=loaded.labels,
-        weights={"source": loaded.source, "sha256": loaded.sha256, "tag": loaded.tag},
-        published=_published(loaded),
-    )
-
-
-def _published(loaded: LoadedWeights) -> dict[str, Any] | None:
-    """Accuracy as the weights' publisher states it, which is never passed off as measured."""
-    if loaded.published is None:
-        return None
-    return {"top1": loaded.published.top1, "source": loaded.published.source}
 
 
 def check_target(target: Path, *, force: bool) -> None:
@@ -188,7 +142,9 @@ def _export_file(
         "tools": tool_versions("onnx", "onnxsim", "onnxruntime"),
         "steps": [_step(exported)],
     }
-    draft = Draft(contract.preprocess, provenance, labels=contract.labels)
+    draft = Draft(
+        contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
+    )
     return _written(exported, target, draft, options, narrator, started_s)
 
 
@@ -204,15 +160,6 @@ def _written(
     contract = write_model(exported.model.SerializeToString(), target, draft)
     narrator.line("wrote", f"{target}  {human_size(target.stat().st_size)}")
     return ExportResult(target, contract, exported, time.perf_counter() - started_s)
-
-
-def _refuse_what_weights_fix(options: ContractOptions) -> None:
-    others = sorted(set(options.given) - {"size", "labels"})
-    if others:
-        raise UsageError(
-            f"--{others[0].replace('_', '-')} does not go with a model whose weights fix it",
-            hint="only --size and --labels may be said; the rest is for .onnx files from elsewhere",
-        )
 
 
 def _resized(recipe: Preprocess, options: ContractOptions) -> Preprocess:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
 from edgecnn.errors import FileError, ModelError
 from edgecnn.files import human_size, read_error, sha256_of, write_text
-from edgecnn.graph.quantize import Quantized, quantize_model
+from edgecnn.graph.quantize import MAX_HELD_OUT_IMAGES, Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.targets import find_target, x86_target
 from edgecnn.onnxfile import read_header
+from edgecnn.pipeline.boxes import LEAST_IOU, LEAST_SCORE, BoxCheck, compare_boxes
 from edgecnn.pipeline.contracts import (
     ContractOptions,
     Draft,
@@ -30,6 +31,7 @@ from edgecnn.runtime.worker import peak_rss_bytes
 
 HELD_OUT_SHARE = 0.2
 WARN_AGREEMENT = 0.95
+WARN_BOXES = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class QuantizeOptions:
 
 @dataclass(frozen=True, slots=True)
 class QuantizeResult:
-    """What came of a quantization."""
+    """What came of a quantization; `boxes` of a detector."""
 
     source: Path
     path: Path
@@ -57,6 +59,7 @@ class QuantizeResult:
     calibration_images: int
     wall_s: float
     peak_rss_bytes: int | None
+    boxes: BoxCheck | None = None
 
 
 def quantize(
@@ -84,8 +87,11 @@ def quantize(
     contract = _float_contract(source, options.contract)
     _tell_images(images, narrator)
     quantized = _quantized(source, contract, images, options, narrator)
-    _tell_steps(quantized, narrator)
+    boxes = _boxes(source, contract, images, quantized, options)
+    _tell_steps(quantized, boxes, narrator)
     draft = _draft(source, contract, images, quantized, options)
+    if boxes is not None:
+        draft.provenance["steps"][-1]["check"]["boxes"] = asdict(boxes)
     write_text(ranges_path(target), quantized.ranges.to_json())
     contract = write_model(quantized.model.SerializeToString(), target, draft)
     target_name = _target_name(options)
@@ -100,6 +106,7 @@ def quantize(
         calibration_images=images.count,
         wall_s=time.perf_counter() - started_s,
         peak_rss_bytes=peak_rss_bytes(),
+        boxes=boxes,
     )
 
 
@@ -147,6 +154,21 @@ def _quantized(
         )
 
 
+def _boxes(
+    source: Path,
+    contract: Contract,
+    images: CalibrationSet,
+    quantized: Quantized,
+    options: QuantizeOptions,
+) -> BoxCheck | None:
+    """Of a detector: how many boxes of the float file are found again on the images kept aside."""
+    if contract.task != "detection":
+        return None
+    _, kept = images.split(HELD_OUT_SHARE, seed=options.seed)
+    frames = (kept.source.read(member) for member in kept.members[:MAX_HELD_OUT_IMAGES])
+    return compare_boxes(source, quantized.model.SerializeToString(), contract, frames)
+
+
 def _read_ranges(path: Path) -> Ranges:
     try:
         return Ranges.from_json(path.read_text(encoding="utf-8"), source=str(path))
@@ -191,7 +213,9 @@ def _draft(
         "calibration": {"name": images.name, "images": images.count, "sha256": images.sha256},
         "steps": [*contract.provenance.get("steps", ()), step],
     }
-    return Draft(contract.preprocess, provenance, labels=contract.labels)
+    return Draft(
+        contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
+    )
 
 
 def _tell_images(images: CalibrationSet, narrator: Narrator) -> None:
@@ -201,19 +225,34 @@ def _tell_images(images: CalibrationSet, narrator: Narrator) -> None:
         narrator.warn("calibrated on random noise, as asked: real images will lose accuracy")
 
 
-def _tell_steps(quantized: Quantized, narrator: Narrator) -> None:
+def _tell_steps(quantized: Quantized, boxes: BoxCheck | None, narrator: Narrator) -> None:
     narrator.line("ranges", f"{len(quantized.ranges.by_tensor)} tensors, {quantized.ranges.method}")
     for step in quantized.steps:
         verdict = "kept" if step.kept else "dropped"
         narrator.line(step.name, f"{step.gained_db:+.1f} dB    {verdict}")
     check = quantized.check
-    narrator.line(
-        "check",
-        f"INT8 against FP32 on {check.n} images kept aside: "
-        f"SQNR {check.sqnr_db:.1f} dB, top-1 agreement {check.top1_agreement:.1%}",
-    )
+    where = f"INT8 against FP32 on {check.n} images kept aside: SQNR {check.sqnr_db:.1f} dB, "
+    if boxes is not None:
+        _tell_boxes(boxes, where, narrator)
+        return
+    narrator.line("check", f"{where}top-1 agreement {check.top1_agreement:.1%}")
     if check.top1_agreement < WARN_AGREEMENT:
         narrator.warn(
             f"top-1 agreement with FP32 is only {check.top1_agreement:.1%}: "
+            "more or better calibration images may help"
+        )
+
+
+def _tell_boxes(boxes: BoxCheck, where: str, narrator: Narrator) -> None:
+    narrator.line(
+        "check",
+        f"{where}{boxes.found} of {boxes.boxes} boxes above {LEAST_SCORE:g} found again "
+        f"(IoU {LEAST_IOU:g} or more)",
+    )
+    if boxes.share is None:
+        narrator.warn("FP32 finds nothing on the images kept aside: use images with objects")
+    elif boxes.share < WARN_BOXES:
+        narrator.warn(
+            f"only {boxes.share:.1%} of FP32's boxes are found again: "
             "more or better calibration images may help"
         )

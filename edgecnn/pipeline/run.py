@@ -208,7 +208,7 @@ class _Run:
 
 def _contract_options(recipe: Recipe) -> ContractOptions:
     """The recipe's `[preprocess]`, whose keys are the options of the command line."""
-    known = tuple(item.name for item in fields(ContractOptions))
+    known = tuple(item.name for item in fields(ContractOptions) if item.name != "detection")
     refuse_unknown(recipe.preprocess, known, where=f"{recipe.path}: [preprocess]")
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
@@ -216,7 +216,7 @@ def _contract_options(recipe: Recipe) -> ContractOptions:
     }
     if "labels" in values:
         values["labels"] = recipe.input_path(str(values["labels"]))
-    return ContractOptions(**values)
+    return ContractOptions(**values, detection=recipe.detection or None)
 
 
 def _contents(*names: str | Path | None) -> list[str]:

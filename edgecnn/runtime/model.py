@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from edgecnn.files import sha256_of
 from edgecnn.onnxfile import read_contract, read_header
 from edgecnn.runtime import golden
 from edgecnn.runtime.compiled import open_engine
+from edgecnn.runtime.detections import Detections, class_scores, description, detections
 from edgecnn.runtime.engines.base import Engine
 from edgecnn.runtime.preprocess import Image, Tensor, preprocess, preprocess_batch
 from edgecnn.runtime.results import Label, classification
@@ -30,29 +30,55 @@ class Model:
         self.engine = engine
         self.sha256 = sha256
         self._input = engine.inputs[0]
-        self._output = engine.outputs[0].name
+        self._outputs = tuple(spec.name for spec in engine.outputs)
+
+    def __call__(self, image: Image) -> Detections | tuple[Label, ...]:
+        """What is on one image: a detector's boxes, or the best classes."""
+        if self.contract.task == "detection":
+            return self.detect(image)
+        return self.classify(image)
 
     def preprocess(self, image: Image) -> Tensor:
         """A uint8 (H, W, 3) RGB image as the network's input, float32, batch of one."""
         return preprocess(image, self.contract.preprocess)
 
     def run(self, tensor: Tensor) -> NDArray[np.float32]:
-        """Run a preprocessed batch of any size; float32 (batch, values).
+        """The first output for a preprocessed batch of any size; float32 (batch, values)."""
+        return self.outputs(tensor)[0].reshape(len(tensor), -1)
+
+    def outputs(self, tensor: Tensor) -> tuple[NDArray[np.float32], ...]:
+        """All outputs for a preprocessed batch of any size, each float32 (batch, ...).
 
         Where the file has a fixed batch, the last one is filled up and cut again.
         """
         batch = self._input.batch
         if batch is None or len(tensor) == batch:
             return self._run(tensor)
-        parts = [self._run(_filled(part, batch))[: len(part)] for part in _cut(tensor, batch)]
-        return np.concatenate(parts)
+        parts = [self._run(_filled(part, batch)) for part in _cut(tensor, batch)]
+        return tuple(np.concatenate(same)[: len(tensor)] for same in zip(*parts, strict=True))
 
     def logits(self, *images: Image) -> NDArray[np.float32]:
-        """The raw outputs of some images, float32 (images, values)."""
-        return self.run(preprocess_batch(images, self.contract.preprocess))
+        """One value a class for each image, float32 (images, values).
+
+        The network's first output as it is; of a detector the best score of each class.
+        """
+        outputs = self.outputs(preprocess_batch(images, self.contract.preprocess))
+        if self.contract.detection is None:
+            return outputs[0].reshape(len(images), -1)
+        return class_scores(outputs, self.contract.detection, self.contract.preprocess.size)
+
+    def detect(self, image: Image) -> Detections:
+        """The boxes on one image, in its own pixels; raises ContractError if it is no detector."""
+        description(self.contract)
+        outputs = self.outputs(self.preprocess(image))
+        return detections(outputs, self.contract, (image.shape[0], image.shape[1]))
 
     def classify(self, image: Image, *, top: int = 5) -> tuple[Label, ...]:
-        """The best classes of one image, best first."""
+        """The best classes of one image, best first; raises ContractError for a detector."""
+        if self.contract.task == "detection":
+            raise ContractError(
+                f"{self.path}: a detector, whose answer is boxes", hint="call model.detect(image)"
+            )
         return classification(self.logits(image)[0], self.contract, top=top)
 
     def verify(self) -> golden.Verification:
@@ -76,9 +102,9 @@ class Model:
     ) -> None:
         self.close()
 
-    def _run(self, tensor: Tensor) -> NDArray[np.float32]:
-        output: NDArray[Any] = self.engine.run({self._input.name: tensor})[self._output]
-        return np.asarray(output, dtype=np.float32).reshape(len(tensor), -1)
+    def _run(self, tensor: Tensor) -> tuple[NDArray[np.float32], ...]:
+        answers = self.engine.run({self._input.name: tensor})
+        return tuple(np.asarray(answers[name], dtype=np.float32) for name in self._outputs)
 
 
 def load(

@@ -9,7 +9,7 @@ first, each pass rounded to 8 bits, with the filter widened by the scale when it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -52,17 +52,50 @@ def preprocess_batch(images: tuple[Image, ...], spec: Preprocess) -> Tensor:
 
 
 def resized(image: Image, spec: Preprocess) -> Image:
-    """The geometric part: precrop, resize and centre crop; uint8 (height, width, 3)."""
+    """The geometric part: precrop, resize and centre crop, or padding; uint8 (height, width, 3)."""
+    if spec.pad is not None:
+        return _padded(image, spec)
     plan = _plan(image.shape[0], image.shape[1], spec)
     top, left = plan.top, plan.left
     image = image[top.offset : top.offset + top.source, left.offset : left.offset + left.source]
     return _vertical(_horizontal(image, left), top)
 
 
+def placement(height: int, width: int, spec: Preprocess) -> Placement:
+    """Where a frame of this size comes to lie in the network's input."""
+    cut_y, cut_x, height, width = _precropped(height, width, spec)
+    target_y, target_x = _target(height, width, spec)
+    scale_y, scale_x = target_y / height, target_x / width
+    start_y, start_x = _start(target_y, spec.size[0]), _start(target_x, spec.size[1])
+    return Placement(scale_y, scale_x, cut_y * scale_y + start_y, cut_x * scale_x + start_x)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """(y, x) of the frame is (y * scale_y - start_y, x * scale_x - start_x) of the input."""
+
+    scale_y: float
+    scale_x: float
+    start_y: float
+    start_x: float
+
+
 def to_gray(image: Image) -> Image:
     """Luma of an RGB image: uint8 (H, W, 3) -> (H, W, 1)."""
     luma = (image.astype(np.uint32) @ _LUMA + 0x8000) >> 16
     return luma.astype(np.uint8)[:, :, None]
+
+
+def _padded(image: Image, spec: Preprocess) -> Image:
+    """The whole image, its ratio kept, in the middle of a gray input."""
+    height, width = _target(image.shape[0], image.shape[1], spec)
+    inner = resized(image, replace(spec, size=(height, width), pad=None))
+    if (height, width) == spec.size:
+        return inner
+    out = np.full((*spec.size, 3), spec.pad, dtype=np.uint8)
+    top, left = -_start(height, spec.size[0]), -_start(width, spec.size[1])
+    out[top : top + height, left : left + width] = inner
+    return out
 
 
 def _checked(image: Image) -> Image:
@@ -111,11 +144,7 @@ class _Weights:
 
 @lru_cache(maxsize=256)
 def _plan(height: int, width: int, spec: Preprocess) -> _Plan:
-    offset_y, offset_x = 0, 0
-    if spec.crop_fraction is not None:
-        side = max(1, int(spec.crop_fraction * min(height, width)))
-        offset_y, offset_x = (height - side + 1) // 2, (width - side + 1) // 2
-        height = width = side
+    offset_y, offset_x, height, width = _precropped(height, width, spec)
     target_y, target_x = _target(height, width, spec)
     crop_y, crop_x = spec.size
     return _Plan(
@@ -124,8 +153,19 @@ def _plan(height: int, width: int, spec: Preprocess) -> _Plan:
     )
 
 
+def _precropped(height: int, width: int, spec: Preprocess) -> tuple[int, int, int, int]:
+    """Offsets and size of what `crop_fraction` keeps."""
+    if spec.crop_fraction is None:
+        return 0, 0, height, width
+    side = max(1, int(spec.crop_fraction * min(height, width)))
+    return (height - side + 1) // 2, (width - side + 1) // 2, side, side
+
+
 def _target(height: int, width: int, spec: Preprocess) -> tuple[int, int]:
     """The size after the resize, before the crop: the long side is truncated as torchvision's."""
+    if spec.pad is not None:
+        scale = min(spec.size[0] / height, spec.size[1] / width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
     if spec.resize is None:
         return spec.size
     if height <= width:
@@ -134,13 +174,18 @@ def _target(height: int, width: int, spec: Preprocess) -> tuple[int, int]:
 
 
 def _axis(offset: int, source: int, target: int, crop: int, spec: Preprocess) -> _Axis:
-    start = round((target - crop) / 2)
+    start = _start(target, crop)
     if source == target:
         return _Axis(offset + start, crop, None)
     rows = [_row(source, target, start + index, spec) for index in range(crop)]
     low = min(begin for begin, _ in rows)
     high = max(begin + len(values) for begin, values in rows)
     return _Axis(offset + low, high - low, _Weights(tuple(_blocks(rows, low)), crop))
+
+
+def _start(target: int, crop: int) -> int:
+    """The first of `crop` centred pixels out of `target`; below zero where there are fewer."""
+    return round((target - crop) / 2)
 
 
 def _blocks(rows: list[_Row], origin: int) -> Iterator[_Block]:

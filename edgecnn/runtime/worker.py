@@ -159,7 +159,7 @@ def _timed_step(model: Model, frames: Iterable[Image], *, boundary: Boundary, ba
     """What one run is: `engine` has its input ready, `frame` starts at the pixels."""
     if boundary == "frame":
         images = _some(frames)
-        return lambda index: _ignore(model.classify(images[index % len(images)]))
+        return lambda index: _ignore(model(images[index % len(images)]))
     engine, name = model.engine, model.engine.inputs[0].name
     batches = _batches(_some(model.preprocess(frame) for frame in frames), batch)
     feeds = [{name: tensor} for tensor in batches]

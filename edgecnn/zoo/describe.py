@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
-from edgecnn.zoo.catalog import ModelSpec, Published, WeightsSpec
+from edgecnn.contract import Task
 from edgecnn.zoo.count import macs, parameters
+from edgecnn.zoo.layers import LayerTable, layer_table
+from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A network's figures. `macs` are of one image; `weights` are what `--weights` takes for it."""
+    """A network's figures, without what only training uses.
+
+    `macs` are of one image; `weights` are what `--weights` takes for it.
+    """
 
     name: str
     family: str
@@ -22,13 +28,12 @@ class ModelRow:
     input: tuple[int, int, int, int]
     published: Published | None
     weights: tuple[str, ...]
+    task: Task = "classification"
 
 
 def describe(spec: ModelSpec) -> ModelRow:
     """Count a network without drawing weights for it: a few milliseconds each."""
-    with torch.device("meta"):
-        network = spec.build()
-    network.to_empty(device="cpu")  # addresses without contents: no memory is touched
+    network = _outline(spec)
     shape = spec.preprocess.tensor_shape()
     default = spec.default_weights
     return ModelRow(
@@ -40,7 +45,20 @@ def describe(spec: ModelSpec) -> ModelRow:
         input=shape,
         published=default.published if default else None,
         weights=tuple(_choice(weights) for weights in spec.weights),
+        task=spec.task,
     )
+
+
+def describe_layers(spec: ModelSpec) -> LayerTable:
+    """A network layer by layer at its own input size, without drawing weights for it."""
+    return layer_table(_outline(spec), spec.preprocess.tensor_shape())
+
+
+def _outline(spec: ModelSpec) -> nn.Module:
+    """The network with addresses for its weights but no contents: no memory is touched."""
+    with torch.device("meta"):
+        network = spec.build()
+    return network.to_empty(device="cpu")
 
 
 def _choice(weights: WeightsSpec) -> str:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgecnn.zoo.blocks import initialize
-from edgecnn.zoo.catalog import ModelSpec
+from edgecnn.zoo.spec import ModelSpec
 
 _SETTLING_IMAGES = 2
+_DETECTOR_IMAGES = 16  # its last maps are one pixel, and two pixels vary too little by chance
 _TEXTURE_CELLS = (2, 4, 8, 16, 32)
 
 
@@ -28,7 +29,8 @@ def random_network(spec: ModelSpec, *, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         initialize(network)
-        _settle(network, _textures(spec.preprocess.tensor_shape(batch=_SETTLING_IMAGES)))
+        count = _DETECTOR_IMAGES if spec.task == "detection" else _SETTLING_IMAGES
+        _settle(network, _textures(spec.preprocess.tensor_shape(batch=count)))
     return network.eval()
 
 

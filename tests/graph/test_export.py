@@ -21,6 +21,7 @@ from edgecnn.graph.torch_export import Exporter, export_module, torch_answers
 from tests.graph.torch_nets import (
     Branch,
     Folded,
+    Halves,
     LargestOfMap,
     Layers,
     Noisy,
@@ -266,6 +267,23 @@ def refused(network: nn.Module) -> Iterator[str]:
         export_checked(network, input_shape=SHAPE, images=images(2))
     yield str(refusal.value)
     yield refusal.value.hint
+
+
+def test_a_network_with_two_answers_has_both_compared() -> None:
+    exported = export_checked(
+        Halves(), input_shape=SHAPE, batch="dynamic", images=images(4), outputs=("logits", "boxes")
+    )
+    assert [info.name for info in exported.model.graph.output] == ["logits", "boxes"]
+    assert exported.parity.n == 4
+    (expected,) = torch_answers(Halves(), images(1), count=2)
+    (answered,) = answers(exported.model, images(1))
+    for wanted, given in zip(expected, answered, strict=True):
+        assert np.abs(given.astype(np.float32) - wanted).max() < 1e-6
+
+
+def test_three_answers_where_two_are_named() -> None:
+    with pytest.raises(GraphError, match="Pair returns a tuple, not 3 tensors"):
+        export_checked(Pair(), input_shape=SHAPE, images=images(2), outputs=("a", "b", "c"))
 
 
 def test_two_answers() -> None:

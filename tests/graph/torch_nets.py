@@ -79,6 +79,14 @@ class Pair(nn.Module):
         return images, images
 
 
+class Halves(nn.Module):
+    """Two answers of different shapes, as a detector has them."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = images.flatten(2).permute(0, 2, 1)
+        return pixels[..., :2] * 2, functional.relu(pixels)
+
+
 class Branch(nn.Module):
     """Another path for bright images than for dark ones."""
 

@@ -15,7 +15,14 @@ from edgecnn.contract import Filter, Preprocess
 from edgecnn.datasets.natural import natural_images
 from edgecnn.datasets.photos import packaged_photos
 from edgecnn.errors import DataError
-from edgecnn.runtime.preprocess import Image, preprocess, preprocess_batch, resized, to_gray
+from edgecnn.runtime.preprocess import (
+    Image,
+    placement,
+    preprocess,
+    preprocess_batch,
+    resized,
+    to_gray,
+)
 
 GOLDEN_FILE = Path(__file__).parent.parent / "golden" / "preprocess.npz"
 PILLOW: dict[Filter, Pillow.Resampling] = {
@@ -174,3 +181,45 @@ def test_the_numbers_are_those_of_earlier_versions() -> None:
     stored = np.load(GOLDEN_FILE)
     spec = Preprocess(size=(12, 12), resize=14, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
     np.testing.assert_allclose(preprocess(stored["image"], spec), stored["tensor"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape", [(480, 640), (640, 480), (333, 250), (90, 120), (96, 96), (7, 900)]
+)
+def test_padding_keeps_the_whole_image_and_its_ratio(shape: tuple[int, int]) -> None:
+    image = np.maximum(photo(*shape), 1)  # no pixel looks like the padding
+    spec = Preprocess(size=(96, 128), pad=0)
+    padded = resized(image, spec)
+    assert padded.shape == (96, 128, 3)
+    rows, columns = np.nonzero(padded.any(axis=2))
+    height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+    scale = min(96 / shape[0], 128 / shape[1])
+    assert (height, width) == (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale)))
+    assert abs(rows.min() - (96 - height) / 2) <= 0.5
+    assert abs(columns.min() - (128 - width) / 2) <= 0.5
+    inner = padded[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    stretched = np.asarray(Pillow.fromarray(image).resize((width, height), PILLOW["bilinear"]))
+    assert difference(inner, stretched).max() <= 1
+    np.testing.assert_array_equal(resized(padded, spec), padded)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Preprocess(size=(96, 128)),
+        Preprocess(size=(96, 128), pad=114),
+        Preprocess(size=(96, 96), resize=110),
+        Preprocess(size=(96, 128), crop_fraction=0.875),
+    ],
+)
+def test_what_lies_in_the_frame_is_found_where_its_placement_says(spec: Preprocess) -> None:
+    image = np.zeros((300, 400, 3), dtype=np.uint8)
+    image[120:160, 180:240] = 255
+    rows, columns = np.nonzero(resized(image, spec)[:, :, 0] == 255)
+    place = placement(300, 400, spec)
+    top, bottom = (y * place.scale_y - place.start_y for y in (120, 160))
+    left, right = (x * place.scale_x - place.start_x for x in (180, 240))
+    assert rows.min() == pytest.approx(top, abs=1.5)
+    assert rows.max() + 1 == pytest.approx(bottom, abs=1.5)
+    assert columns.min() == pytest.approx(left, abs=1.5)
+    assert columns.max() + 1 == pytest.approx(right, abs=1.5)

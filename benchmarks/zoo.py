@@ -1,0 +1,133 @@
+"""Claim: every network of the zoo exports, agrees with PyTorch, quantizes and proves itself.
+
+    make zoo        or        python -m benchmarks.zoo [NAME...]
+
+Full size, random weights. Each network's result stays in zoo-output/NAME.json, so that a sweep that
+was interrupted goes on where it stopped; a result counts only for the code that it was made with.
+In the end the table of docs/zoo.md is written as the code has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import edgecnn
+from edgecnn.cli.speak import Speaker
+from edgecnn.errors import EdgecnnError
+from edgecnn.pipeline.calibration import find_calibration
+from edgecnn.pipeline.export import ExportOptions, export
+from edgecnn.pipeline.quantize import QuantizeOptions, quantize
+from edgecnn.runtime import load
+from edgecnn.zoo import find, names
+from edgecnn.zoo.page import with_table
+
+OUTPUT = Path("zoo-output")
+PAGE = Path(__file__).parents[1] / "docs" / "zoo.md"
+PARITY_IMAGES = 4
+
+Result = dict[str, Any]
+
+
+@cache
+def code_sha256() -> str:
+    """Of all the package's modules: what a result depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(edgecnn.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def known(name: str) -> Result | None:
+    """The result of an earlier sweep with this code, unless it failed."""
+    path = OUTPUT / f"{name}.json"
+    if not path.exists():
+        return None
+    result: Result = json.loads(path.read_text(encoding="utf-8"))
+    return result if result["passed"] and result["code_sha256"] == code_sha256() else None
+
+
+def go_through(name: str, folder: Path) -> Result:
+    """Export, quantize and verify one network; raises EdgecnnError where it does not hold."""
+    fp32, int8 = folder / "fp32.onnx", folder / "int8.onnx"
+    options = ExportOptions(weights="random", images=PARITY_IMAGES)
+    exported = export(name, output=fp32, options=options)
+    images = find_calibration("natural:16", seed=0)
+    made = quantize(fp32, images, output=int8, options=QuantizeOptions(effort="fast"))
+    for path in (fp32, int8):
+        with load(path) as model:
+            proof = model.verify()
+        if not proof.passed:
+            raise EdgecnnError(
+                f"{path.name} answers {proof.answered} for {proof.expected}", hint="find out why"
+            )
+    return {
+        "exporter": exported.exported.exporter,
+        "opset": exported.exported.opset,
+        "nodes": exported.exported.nodes_after,
+        "parity_rel": exported.exported.parity.rel,
+        "sqnr_db": made.quantized.check.sqnr_db,
+        "top1_agreement": made.quantized.check.top1_agreement,
+        "float_layers": list(made.quantized.float_layers),
+        "fp32_bytes": fp32.stat().st_size,
+        "int8_bytes": int8.stat().st_size,
+        "export_s": exported.wall_s,
+        "quantize_s": made.wall_s,
+    }
+
+
+def measured(name: str) -> Result:
+    """One network's result, kept for the next sweep."""
+    started_s, started_cpu_s = time.perf_counter(), time.process_time()
+    try:
+        with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
+            found = go_through(name, Path(folder)) | {"passed": True}
+    except EdgecnnError as error:
+        found = {"passed": False, "cause": str(error)}
+    result = {
+        "name": name,
+        "code_sha256": code_sha256(),
+        **found,
+        "wall_s": time.perf_counter() - started_s,
+        "cpu_s": time.process_time() - started_cpu_s,
+    }
+    (OUTPUT / f"{name}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return result
+
+
+def line(result: Result, *, again: bool) -> str:
+    """What people are told of a network."""
+    if not result["passed"]:
+        return f"{result['name']:<24} FAILS: {result['cause']}"
+    when = "before" if again else f"{result['wall_s']:.0f} s"
+    return (
+        f"{result['name']:<24} parity {result['parity_rel']:.1e}, INT8 {result['sqnr_db']:.1f} dB, "
+        f"{result['int8_bytes'] / 1e6:.1f} MB   {when}"
+    )
+
+
+def sweep(chosen: Sequence[str]) -> Iterator[Result]:
+    """All of them, those of an earlier sweep first recalled."""
+    with Speaker().progress("zoo") as progress:
+        for index, name in enumerate(chosen):
+            progress(index, len(chosen))
+            earlier = known(name)
+            result = earlier or measured(name)
+            print(line(result, again=earlier is not None), flush=True)
+            yield result
+
+
+if __name__ == "__main__":
+    OUTPUT.mkdir(exist_ok=True)
+    results = list(sweep([find(name).name for name in sys.argv[1:]] or names()))
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    failed = [result["name"] for result in results if not result["passed"]]
+    print(f"{len(results) - len(failed)} of {len(results)} networks pass", *failed, sep="\n  ")
+    sys.exit(bool(failed))

@@ -1,0 +1,144 @@
+"""The verb that lists the networks of the zoo."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from edgecnn.cli import options
+from edgecnn.cli.speak import Speaker
+from edgecnn.contract import Task
+
+if TYPE_CHECKING:
+    from edgecnn.zoo.describe import ModelRow
+    from edgecnn.zoo.spec import ModelSpec
+
+_UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
+
+
+def _count(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """A number of parameters: 5M, 0.5M, 500K, 62000."""
+    if value is None:
+        return None
+    unit = _UNITS.get(value[-1:].upper())
+    try:
+        count = float(value[:-1] if unit else value) * (unit or 1)
+        return round(count)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{value!r} is not a number like 5M or 500K") from error
+
+
+@click.command()
+@click.argument("pattern", required=False)
+@click.option("--family", help="Only this family's: ResNet, VGG, MobileNetV3.")
+@click.option("--task", type=click.Choice(get_args(Task)), help="Only those for this task.")
+@click.option("--max-params", callback=_count, metavar="N", help="With at most so many: 5M.")
+@click.option(
+    "--sort",
+    type=click.Choice(["name", "params", "macs", "top1"]),
+    help="Smallest first; of top1 the best first  [family by family]",
+)
+@options.speaking
+def models(
+    *,
+    speaker: Speaker,
+    pattern: str | None,
+    family: str | None,
+    task: str | None,
+    max_params: int | None,
+    sort: str | None,
+) -> None:
+    """List the networks of the zoo: parameters, operations, published accuracy, weights.
+
+    PATTERN is a part of the names, or stands for them with * and ?.
+
+    \b
+    edgecnn models mobilenet --max-params 3M
+    edgecnn models --task classification --sort top1
+    """  # noqa: D301  \b is click's word for 'do not wrap'
+    from edgecnn.zoo.describe import describe
+
+    chosen = (spec for spec in _of_family(family) if task in (None, spec.task))
+    rows = [describe(spec) for spec in chosen if _matches(spec.name, pattern)]
+    if max_params is not None:
+        rows = [row for row in rows if row.parameters <= max_params]
+    if sort is not None:
+        rows.sort(key=lambda row: _place(row, sort))
+    _tell(speaker, rows)
+    speaker.result({"format": 1, "models": [_as_json(row) for row in rows]})
+
+
+def _of_family(family: str | None) -> list[ModelSpec]:
+    from edgecnn.zoo.catalog import find, names
+
+    specs = [find(name) for name in names()]
+    if family is None:
+        return specs
+    known = {spec.family.casefold(): spec.family for spec in specs}
+    if family.casefold() not in known:
+        raise click.UsageError(f"no family {family!r}; there are {', '.join(known.values())}")
+    return [spec for spec in specs if spec.family.casefold() == family.casefold()]
+
+
+def _matches(name: str, pattern: str | None) -> bool:
+    if pattern is None:
+        return True
+    wanted = pattern.casefold()
+    if any(sign in wanted for sign in "*?["):
+        return fnmatch.fnmatchcase(name, wanted)
+    return _plain(wanted) in _plain(name)
+
+
+def _plain(name: str) -> str:
+    """A name without what separates its parts, which everybody types otherwise."""
+    return re.sub(r"[\s._-]+", "", name)
+
+
+def _place(row: ModelRow, sort: str) -> tuple[float, str]:
+    """Where a row stands; those without a published accuracy come last."""
+    top1 = row.published.top1 if row.published else -1.0
+    number = {"name": 0.0, "params": row.parameters, "macs": row.macs, "top1": -top1}[sort]
+    return number, row.name
+
+
+def _tell(speaker: Speaker, rows: list[ModelRow]) -> None:
+    if not rows:
+        speaker.print("No network is like that; edgecnn models lists them all.")
+        return
+    width = max(20, 2 + max(len(row.name) for row in rows))
+    numbers = f"{'params':>8}{'GMAC':>8}  {'input':<9}"
+    speaker.print(f"{'model':<{width}}{numbers}{'top-1 % as published':<22}weights")
+    for row in rows:
+        speaker.print(_row(row, width))
+    speaker.print(f"\nExport one:  edgecnn export {rows[0].name}")
+    speaker.print(f"Look inside: edgecnn inspect {rows[0].name}")
+
+
+def _row(row: ModelRow, width: int) -> str:
+    published = f"{row.published.top1:.1f}" if row.published else "-"
+    return (
+        f"{row.name:<{width}}{row.parameters / 1e6:>7.2f}M{row.macs / 1e9:>8.2f}  "
+        f"{'x'.join(map(str, row.input[2:])):<9}{published:<22}{_weights(row)}"
+    )
+
+
+def _weights(row: ModelRow) -> str:
+    """A package's name is long; that there is one says enough here."""
+    return ", ".join(choice.split(" ")[0] for choice in row.weights) or "random"
+
+
+def _as_json(row: ModelRow) -> dict[str, Any]:
+    published = row.published
+    return {
+        "name": row.name,
+        "family": row.family,
+        "task": row.task,
+        "parameters": row.parameters,
+        "macs": row.macs,
+        "input": list(row.input),
+        "published": {"top1": published.top1, "source": published.source} if published else None,
+        "weights": list(row.weights),
+    }

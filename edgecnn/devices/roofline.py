@@ -1,0 +1,52 @@
+"""Which limit of a board a layer meets first: the roofline, with the price of starting it.
+
+Williams, Waterman, Patterson: Roofline, an insightful visual performance model for multicore
+architectures, Communications of the ACM 52(4), 2009. Bounds, not estimates: a layer may be slower.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgecnn.devices.boards import Board, Precision
+
+Limit = Literal["compute", "memory", "launch"]
+
+_BYTES = {"fp32": 4, "int8": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Roof:
+    """The least time that each limit leaves a layer, in seconds."""
+
+    compute_s: float
+    memory_s: float
+    launch_s: float
+
+    @property
+    def limit(self) -> Limit:
+        """The limit that leaves the most time, which is the one the layer meets."""
+        times: dict[Limit, float] = {
+            "compute": self.compute_s,
+            "memory": self.memory_s,
+            "launch": self.launch_s,
+        }
+        return max(times, key=lambda name: times[name])
+
+    @property
+    def least_s(self) -> float:
+        """The layer cannot take less: it computes while it moves, but it is started first."""
+        return max(self.compute_s, self.memory_s, self.launch_s)
+
+
+def roof(board: Board, *, macs: int, values: int, precision: Precision = "fp32") -> Roof:
+    """The roof over a layer of so many multiply-accumulates that moves so many values.
+
+    `values` are its input, its output and its parameters, each moved once.
+    """
+    return Roof(
+        compute_s=macs / board.macs_per_s[precision],
+        memory_s=values * _BYTES[precision] / board.bytes_per_s,
+        launch_s=board.launch_s,
+    )

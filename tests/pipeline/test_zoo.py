@@ -1,0 +1,81 @@
+"""Every network of the zoo that sees one image: exported, checked, quantized, run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgecnn.datasets.natural import natural_images
+from edgecnn.pipeline.calibration import find_calibration
+from edgecnn.pipeline.contracts import ContractOptions
+from edgecnn.pipeline.export import ExportOptions, ExportResult, export_network
+from edgecnn.pipeline.quantize import QuantizeOptions, quantize
+from edgecnn.pipeline.sources import Network
+from edgecnn.runtime import load
+from edgecnn.zoo import ModelSpec, find, names
+from edgecnn.zoo.randomize import random_network
+
+SIDE = 64
+# The least that some can take: their last maps would be smaller than the kernels over them.
+LEAST = {"alexnet": 224, "inception_v3": 75, "unet": 188}
+# One of each family, narrowed where it is large.
+ONE_OF_EACH = {
+    **dict.fromkeys(("lenet5", "alexnet", "nin", "googlenet", "resnet20", "fractalnet"), 1.0),
+    **dict.fromkeys(("densenet121", "xception", "squeezenet1_1", "mobilenetv3_small"), 1.0),
+    **dict.fromkeys(("efficientnet_b0", "efficientnet_lite0", "unet"), 1.0),
+    "vgg11": 0.25,
+    "resnet18": 0.5,
+    "mobilenetv1": 0.25,
+    "mobilenetv2": 0.35,
+}
+ALL = [name for name in names() if find(name).task != "detection"]
+CASES = [
+    *(pytest.param(name, width, id=f"{name} {width:g}") for name, width in ONE_OF_EACH.items()),
+    *(
+        pytest.param(name, 1.0, id=name, marks=pytest.mark.slow)
+        for name in ALL
+        if ONE_OF_EACH.get(name) != 1.0
+    ),
+]
+
+
+def test_every_family_has_one_that_is_always_tested() -> None:
+    assert {find(name).family for name in ONE_OF_EACH} == {find(name).family for name in ALL}
+
+
+def exported(spec: ModelSpec, width: float, target: Path) -> ExportResult:
+    """The network with random weights as a file, for small images."""
+    side = min(LEAST.get(spec.name, SIDE), *spec.preprocess.size)
+    network = Network(
+        name=spec.name,
+        title=spec.title,
+        module=random_network(replace(spec, width=spec.width * width), seed=0),
+        preprocess=spec.preprocess,
+        labels=(),
+        weights={"source": "random"},
+    )
+    options = ExportOptions(images=2, contract=ContractOptions(size=(side, side)))
+    return export_network(network, target, options=options)
+
+
+@pytest.mark.parametrize(("name", "width"), CASES)
+def test_a_network_goes_all_the_way(name: str, width: float, tmp_path: Path) -> None:
+    spec = find(name)
+    fp32 = exported(spec, width, tmp_path / "fp32.onnx")
+    assert fp32.exported.notes == (), "PyTorch's newer exporter, opset 17, simplified"
+    assert fp32.exported.parity.rel < 5e-5
+
+    images = find_calibration("natural:16", seed=0)
+    options = QuantizeOptions(effort="fast", method="minmax")
+    int8 = quantize(fp32.path, images, options=options)
+    assert int8.quantized.float_layers == ()
+    assert int8.path.stat().st_size < 0.4 * fp32.path.stat().st_size
+
+    (image,) = natural_images(1, height=80, width=96, seed=3)
+    for path in (fp32.path, int8.path):
+        with load(path, threads=1) as model:
+            assert model.verify().passed
+            if spec.task == "classification":
+                assert len(model.classify(image)) == 5
