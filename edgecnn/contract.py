@@ -255,7 +255,7 @@ def _contract(document: dict[str, Any]) -> Contract:
         task=document["task"],
         labels=tuple(_text(label) for label in document["labels"]),
         golden=None if golden is None else _golden(golden),
-        provenance=_mapping(document["provenance"]),
+        provenance=_provenance(_mapping(document["provenance"])),
         detection=None if detection is None else detection_from_dict(_mapping(detection)),
     )
 
@@ -305,6 +305,16 @@ def _text(value: object) -> str:
 
 def _mapping(value: object) -> dict[str, Any]:
     return _checked(value, dict)
+
+
+def _provenance(document: dict[str, Any]) -> dict[str, Any]:
+    """Free in what it adds, strict in what others read."""
+    for key, kind in (("weights", dict), ("steps", list), ("model", str), ("precision", str)):
+        if key in document:
+            _checked(document[key], kind)
+    for step in document.get("steps", ()):
+        _mapping(step)
+    return document
 
 
 def _dimension(value: object) -> Dimension:

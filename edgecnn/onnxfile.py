@@ -8,13 +8,14 @@ Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.contract import METADATA_KEY, Contract, Dimension, TensorSpec, from_json, to_json
 from edgecnn.errors import ContractError, ModelError
-from edgecnn.files import atomic_path
+from edgecnn.files import atomic_path, sha256_of
 from edgecnn.protobuf import (
     MalformedError,
     by_number,
@@ -49,6 +50,7 @@ class Header:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     quantized: bool
+    external: tuple[str, ...] = ()
 
 
 def read_header(path: Path) -> Header:
@@ -74,6 +76,16 @@ def read_contract(path: Path) -> Contract:
             hint="say how its images are prepared: --size 224 --mean 0.5 --std 0.5 (see --help)",
         )
     return from_json(text, source=str(path))
+
+
+def model_sha256(path: Path) -> str:
+    """The sha256 of a model's content: the file's own, or with its weights' files over all of them.
+
+    Raises FileError, ModelError.
+    """
+    parts = [sha256_of(path)]
+    parts += [sha256_of(path.parent / location) for location in read_header(path).external]
+    return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def write_contract(source: Path | bytes, target: Path, contract: Contract) -> None:
@@ -141,12 +153,14 @@ class _Walker:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._quantized = False
+        self._external: set[str] = set()
 
     def header(
         self, ir_version: int, opset: int, metadata: dict[str, str], graph: memoryview
     ) -> Header:
         inputs, outputs = self._graph(graph, depth=0)
-        return Header(ir_version, opset, metadata, inputs, outputs, self._quantized)
+        external = tuple(sorted(self._external))
+        return Header(ir_version, opset, metadata, inputs, outputs, self._quantized, external)
 
     def _graph(
         self, data: memoryview, *, depth: int
@@ -226,6 +240,7 @@ class _Walker:
                 f"{self._path}: its weights file {location[:80]!r} is missing",
                 hint="put it beside the model",
             )
+        self._external.add(location)
 
     def _value_info(self, data: memoryview) -> TensorSpec:
         found = by_number(data)

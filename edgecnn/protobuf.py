@@ -33,6 +33,8 @@ class Field(NamedTuple):
 def mapped(path: Path) -> memoryview:
     """A file's bytes without reading them all; raises FileError."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise OSError(0, "not a regular file")
         with path.open("rb") as stream:
             if stream.seek(0, 2) == 0:
                 return memoryview(b"")

@@ -126,7 +126,7 @@ def read_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(
             f"{path}: seed {plain['seed']} is below zero", hint="for example: seed = 0"
         )
-    output = Path(str(document.get("output", f"build/{path.stem}")))
+    output = Path(_typed(document.get("output", f"build/{path.stem}"), str, f"{path}: output"))
     recipe = Recipe(path, document["model"], output, **plain, **sections)
     preprocess, detection = (_table(document, name, path) for name in ("preprocess", "detection"))
     return dataclasses.replace(recipe, preprocess=preprocess, detection=detection)
@@ -156,6 +156,10 @@ def _override(document: dict[str, Any], override: str) -> None:
     table = document
     for section in sections:
         table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise RecipeError(
+                f"--set {override!r}: {section} is not a section", hint="see recipes/"
+            )
     table[key] = _value(value.strip())
 
 

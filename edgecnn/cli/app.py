@@ -10,6 +10,7 @@ import click
 
 from edgecnn import __version__
 from edgecnn.cli import demo, keep, look, make, measure, models, recipes, use
+from edgecnn.cli.speak import printable
 from edgecnn.errors import EdgecnnError
 
 INTERRUPTED = 130
@@ -106,4 +107,4 @@ def _translated(error: Exception) -> EdgecnnError:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -10,6 +10,7 @@ import click
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
+from edgecnn.errors import DataError
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.contracts import ContractOptions
@@ -33,7 +34,7 @@ def batch_size(value: str) -> int | str:
 @click.option(
     "--batch", type=batch_size, default="1", show_default=True, help="Images a run, or dynamic."
 )
-@click.option("--opset", type=click.IntRange(13, 21), default=17, show_default=True)
+@click.option("--opset", type=click.IntRange(17, 21), default=17, show_default=True)
 @options.seed
 @options.contract_options
 @options.force
@@ -152,6 +153,8 @@ def quantize(
     from edgecnn.pipeline.quantize import QuantizeOptions
     from edgecnn.pipeline.quantize import quantize as quantize_file
 
+    if data is not None and not data.exists():
+        raise DataError(f"{data}: no such folder or table", hint="check the path to the data")
     found = find_calibration(calibration, limit=images, seed=seed)
     chosen = QuantizeOptions(
         target=target,
@@ -220,14 +223,13 @@ def compile_(*, speaker: Speaker, files: tuple[Path, ...], engine: str) -> None:
 
     Loading does this by itself when it must; compile does it before anybody waits for it.
     """
-    from edgecnn.files import human_size, sha256_of
-    from edgecnn.onnxfile import read_header
+    from edgecnn.files import human_size
+    from edgecnn.onnxfile import model_sha256
     from edgecnn.runtime.compiled import compile_engine
 
     results = []
     for file in files:
-        read_header(file)
-        compiled = compile_engine(file, engine=engine, sha256=sha256_of(file))
+        compiled = compile_engine(file, engine=engine, sha256=model_sha256(file))
         size_bytes = compiled.graph.stat().st_size
         state = "built" if compiled.built else "already there"
         speaker.line("compile", f"{file} for {engine}: {state}, {human_size(size_bytes)}")

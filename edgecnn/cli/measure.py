@@ -124,6 +124,7 @@ def split_labels(contract: ContractOptions) -> tuple[ContractOptions, Path | Non
     help="Seconds of measuring at most.",
 )  # fmt: skip
 @options.output
+@options.force
 @options.engine
 @options.threads
 @options.seed
@@ -145,6 +146,7 @@ def profile(
     threads: int | None,
     seed: int,
     contract: ContractOptions,
+    force: bool,
 ) -> None:
     """Measure latency, and accuracy beside it, of files as they ship.
 
@@ -174,9 +176,11 @@ def profile(
         device=device, images=images, data=data, table=table, contract=contract, measuring=measuring
     )
     if output is not None:
-        from edgecnn.files import check_writable
+        from edgecnn.pipeline.export import check_target
 
-        check_writable(output)
+        if output.suffix.lower() not in (".html", ".htm"):
+            raise click.BadParameter("the report is a page: name it FILE.html", param_hint="-o")
+        check_target(output, force=force)
     report = profile_all(files, options=chosen, narrator=speaker)
     # With --json nobody asked for a file, unless -o did.
     target = output or (None if speaker.as_json else Path(report_name(report.created)))

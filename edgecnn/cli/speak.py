@@ -30,11 +30,11 @@ class Speaker:
     def print(self, text: str) -> None:
         """Text for people, on stdout."""
         if not (self.quiet or self.as_json):
-            click.echo(text)
+            click.echo(printable(text))
 
     def warn(self, text: str) -> None:
         """Something to know; on stderr, whatever else is silenced."""
-        click.echo(f"warning  {text}", err=True)
+        click.echo(printable(f"warning  {text}"), err=True)
 
     def next(self, command: str) -> None:
         """What people usually do after this."""
@@ -79,6 +79,13 @@ def _bar(label: str, unit: str) -> Iterator[Progress]:
             bars.update(task, completed=done, total=total)
 
         yield update
+
+
+def printable(text: str) -> str:
+    """Text without what could steer the terminal: names in files come from strangers."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
 
 
 def _ignore(done: int, total: int) -> None:

@@ -101,7 +101,12 @@ def _changed(contract: Contract, options: ContractOptions) -> Contract:
     if not said:
         return contract
     color = said.get("color", contract.preprocess.color)
-    said = _a_channel_each(_in_units(said), color)
+    if "scale" not in said and ("mean" in said) != ("std" in said):
+        raise UsageError("--mean and --std go together", hint="their units depend on each other")
+    if "mean" in said:
+        # The units of the new numbers, not those that the file's own were in.
+        said = {"scale": 1 / 255, **_in_units(said)}
+    said = _a_channel_each(said, color)
     preprocess = dataclasses.replace(contract.preprocess, **said)
     # The golden answer belongs to the preprocessing that made it.
     return dataclasses.replace(contract, preprocess=preprocess, golden=None)
@@ -117,7 +122,8 @@ def _preprocess(header: Header, options: ContractOptions, name: str) -> Preproce
     said.pop("labels", None)
     whole_image = said.pop("detection", None) is not None or "pad" in said
     said.setdefault("layout", _layout(header.inputs[0]))
-    said.setdefault("size", _spatial(header.inputs[0], said["layout"], name))
+    if "size" not in said:
+        said["size"] = _spatial(header.inputs[0], said["layout"], name)
     said.setdefault("color", "GRAY" if len(said["mean"]) == 1 and _is_gray(header) else "RGB")
     said = _a_channel_each(said, said["color"])
     if "resize" not in said and "crop_fraction" not in said and not whole_image:

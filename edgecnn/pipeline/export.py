@@ -20,7 +20,7 @@ from edgecnn.pipeline.boxes import describe_module, output_names
 from edgecnn.pipeline.contracts import (
     ContractOptions,
     Draft,
-    contract_from_options,
+    contract_of,
     read_labels,
     tool_versions,
     write_model,
@@ -131,16 +131,22 @@ def _export_file(
 ) -> ExportResult:
     if options.weights is not None:
         raise UsageError("--weights does not go with an ONNX file", hint="its weights are inside")
+    if options.batch != 1 or options.opset != 17:
+        raise UsageError(
+            "--batch and --opset do not go with an ONNX file", hint="its graph has them already"
+        )
     started_s = time.perf_counter()
     header = read_header(path)
-    contract = contract_from_options(header, options.contract, name=path.stem)
+    contract = contract_of(path, options.contract)
     narrator.line("model", f"{path}, opset {header.opset}, {human_size(path.stat().st_size)}")
     exported = import_checked(path, images=tuple(_natural(contract.preprocess, options.images)))
+    given = {"source": f"file {path.name}", "sha256": sha256_of(path)}
+    known = contract.provenance if "steps" in contract.provenance else {"weights": given}
     provenance = {
         **contract.provenance,
-        "weights": {"source": f"file {path.name}", "sha256": sha256_of(path)},
+        **known,
         "tools": tool_versions("onnx", "onnxsim", "onnxruntime"),
-        "steps": [_step(exported)],
+        "steps": [*contract.provenance.get("steps", ()), _step(exported)],
     }
     draft = Draft(
         contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
@@ -207,7 +213,8 @@ def _natural(recipe: Preprocess, count: int) -> Iterator[Tensor]:
 
 def _tell(exported: Exported, options: ExportOptions, narrator: Narrator) -> None:
     parity = exported.parity
-    narrator.line("export", f"opset {exported.opset}, batch {options.batch}, {exported.exporter}")
+    batch = f"batch {options.batch}, " if exported.exporter != "file" else ""
+    narrator.line("export", f"opset {exported.opset}, {batch}{exported.exporter}")
     narrator.line("simplify", f"{exported.nodes_before} -> {exported.nodes_after} nodes")
     for note in exported.notes:
         narrator.warn(note)

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
-from edgecnn.errors import FileError, ModelError
+from edgecnn.errors import FileError, ModelError, UsageError
 from edgecnn.files import human_size, read_error, sha256_of, write_text
 from edgecnn.graph.quantize import MAX_HELD_OUT_IMAGES, Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
@@ -82,6 +82,8 @@ def quantize(
         time.perf_counter(),
     )
     target = output or source.with_name(f"{source.stem}.int8.onnx")
+    if target.resolve() == source.resolve():
+        raise UsageError(f"{target} would overwrite its own source", hint="name another: -o FILE")
     for path in (target, ranges_path(target)):
         check_target(path, force=force)
     contract = _float_contract(source, options.contract)
@@ -92,8 +94,8 @@ def quantize(
     draft = _draft(source, contract, images, quantized, options)
     if boxes is not None:
         draft.provenance["steps"][-1]["check"]["boxes"] = asdict(boxes)
-    write_text(ranges_path(target), quantized.ranges.to_json())
     contract = write_model(quantized.model.SerializeToString(), target, draft)
+    write_text(ranges_path(target), quantized.ranges.to_json())
     target_name = _target_name(options)
     size = human_size(target.stat().st_size)
     narrator.line("wrote", f"{target}  {size}   for {find_target(target_name).description}")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from edgecnn.errors import FileError
+from edgecnn.errors import FileError, RecipeError
 from edgecnn.files import sha256_of, write_text
 from edgecnn.onnxfile import read_contract
 from edgecnn.pipeline.calibration import find_calibration
@@ -114,7 +114,8 @@ class _Run:
         def work() -> None:
             export(model, output=self._float, options=options, force=True, narrator=self._narrator)
 
-        key = key_of(model, asdict(options), _contents(model, section.weights))
+        labels = options.contract.labels
+        key = key_of(model, asdict(options), _contents(model, section.weights, labels))
         return self._step("export", key, (self._float,), work)
 
     def _quantize(self, section: QuantizeSection) -> Step:
@@ -210,13 +211,24 @@ def _contract_options(recipe: Recipe) -> ContractOptions:
     """The recipe's `[preprocess]`, whose keys are the options of the command line."""
     known = tuple(item.name for item in fields(ContractOptions) if item.name != "detection")
     refuse_unknown(recipe.preprocess, known, where=f"{recipe.path}: [preprocess]")
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in recipe.preprocess.items()
-    }
+    values = {key: _option(key, value, recipe) for key, value in recipe.preprocess.items()}
     if "labels" in values:
         values["labels"] = recipe.input_path(str(values["labels"]))
     return ContractOptions(**values, detection=recipe.detection or None)
+
+
+def _option(key: str, value: Any, recipe: Recipe) -> Any:
+    """A value as the command line would have it: one number may stand for one a channel or side."""
+    where = f"{recipe.path}: [preprocess] {key}"
+    if key in ("size", "mean", "std"):
+        numbers = tuple(value) if isinstance(value, list) else (value,)
+        kind = int if key == "size" else (int, float)
+        if not all(isinstance(each, kind) and not isinstance(each, bool) for each in numbers):
+            raise RecipeError(
+                f"{where}: {value!r} is not made of numbers", hint=f"{key} = [1, 2, 3]"
+            )
+        return numbers * 2 if key == "size" and len(numbers) == 1 else numbers
+    return value
 
 
 def _contents(*names: str | Path | None) -> list[str]:

@@ -87,6 +87,9 @@ def compare(profile: Profile, against: Profile) -> Comparison:
     ratio, sure = ratio_interval(*pair), ratio_interval(*pair, confidence=CLAIM_CONFIDENCE)
     differs = sure.low > 1 or sure.high < 1
     told = differs and abs(math.log(ratio.value)) > math.log1p(_TELLABLE)
+    if profile.measurement.batch != against.measurement.batch:
+        batches = f"{profile.measurement.batch} and {against.measurement.batch} images a run"
+        return Comparison(profile.file, against.file, ratio, False, f"not compared: {batches}")
     if "emulated" in (profile.state, against.state):
         return Comparison(profile.file, against.file, ratio, False, "not compared: emulated")
     return Comparison(profile.file, against.file, ratio, told, _verdict(ratio, sure, told=told))

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from edgecnn.contract import Contract, TensorSpec
 from edgecnn.errors import ContractError
-from edgecnn.files import sha256_of
-from edgecnn.onnxfile import read_contract, read_header
+from edgecnn.onnxfile import model_sha256, read_contract
 from edgecnn.runtime import golden
 from edgecnn.runtime.compiled import open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
@@ -120,9 +119,8 @@ def load(
     or EngineError; UsageError for an unknown engine.
     """
     path = Path(path)
-    read_header(path)
     contract = contract or read_contract(path)
-    sha256 = sha256_of(path)
+    sha256 = model_sha256(path)
     opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
     _check_fit(path, contract, opened)
     return Model(path, contract=contract, engine=opened, sha256=sha256)

@@ -114,7 +114,7 @@ def _plot_note(summary: Summary) -> str:
 
 
 def _table_note(summary: Summary) -> str:
-    note = "± is half of the 95 % interval."
+    note = "± is the larger side of the 95 % interval."
     if any(row.profile.contract.random_weights for row in summary.rows):
         note += " Random weights have no accuracy."
     return note

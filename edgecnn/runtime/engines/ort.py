@@ -18,7 +18,7 @@ NAME = "onnxruntime"
 VERSION: str = onnxruntime.__version__
 
 _PROVIDER = "CPUExecutionProvider"
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4  # errors come as exceptions, which we tell in our own words
 _DTYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64",
     "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(int32)": "int32",
@@ -108,7 +108,7 @@ class OrtEngine:
 
 def _options(*, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL

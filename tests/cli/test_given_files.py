@@ -1,0 +1,114 @@
+"""Files from elsewhere, and files that were here before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from edgecnn.onnxfile import read_contract
+from tests.cli.conftest import Edgecnn
+
+SAID = ("--mean", "0.5", "--std", "0.5")
+
+
+def write_net(path: Path, *, seed: int = 0, side: int | str = 16) -> Path:
+    """Mean colour times a random matrix: ten classes."""
+    weights = np.random.default_rng(seed).standard_normal((3, 10)).astype(np.float32)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, side, side])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 10])
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("MatMul", ["f", "w"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], [numpy_helper.from_array(weights, "w")])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+@pytest.fixture
+def cat(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(3).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cat.png")
+    return tmp_path / "cat.png"
+
+
+def test_weights_in_a_file_of_their_own_belong_to_the_model(
+    edgecnn: Edgecnn, tmp_path: Path, cat: Path
+) -> None:
+    """A cached engine must not outlive the weights it was built from."""
+    answers = []
+    for seed in (1, 2):
+        model = onnx.load(write_net(tmp_path / "net.onnx", seed=seed))
+        (tmp_path / "w.bin").unlink(missing_ok=True)
+        onnx.save(
+            model, tmp_path / "net.onnx", save_as_external_data=True, location="w.bin",
+            size_threshold=0,
+        )  # fmt: skip
+        said = edgecnn("classify", "net.onnx", cat, *SAID, "--json")
+        assert said.code == 0, said.err
+        answers.append([label["score"] for label in said.document["results"][0]["labels"]])
+    assert answers[0] != answers[1]
+
+
+def test_a_file_of_any_height_and_width_takes_the_size_that_is_said(
+    edgecnn: Edgecnn, tmp_path: Path, cat: Path
+) -> None:
+    write_net(tmp_path / "any.onnx", side="S")
+    assert "has no fixed height and width" in edgecnn("classify", "any.onnx", cat, *SAID).err
+    assert edgecnn("classify", "any.onnx", cat, *SAID, "--size", "24").code == 0
+
+
+def test_mean_and_std_are_said_together_and_in_their_own_units(
+    edgecnn: Edgecnn, tmp_path: Path, cat: Path
+) -> None:
+    write_net(tmp_path / "net.onnx")
+    edgecnn("export", "net.onnx", "--mean", "127.5", "--std", "127.5", "-o", "ours.onnx")
+    own = edgecnn("classify", "ours.onnx", cat, "--json").document
+    same = edgecnn("classify", "ours.onnx", cat, *SAID, "--json").document
+    assert [x["index"] for x in own["results"][0]["labels"]] == [
+        x["index"] for x in same["results"][0]["labels"]
+    ]
+    assert edgecnn("classify", "ours.onnx", cat, "--mean", "127.5").code == 2
+
+
+def test_exporting_again_keeps_what_is_known(edgecnn: Edgecnn, tmp_path: Path, lenet: Path) -> None:
+    """Random weights stay random, however often a file is rewritten."""
+    said = edgecnn("export", lenet, "-o", "again.onnx")
+    assert said.code == 0, said.err
+    again = read_contract(tmp_path / "again.onnx")
+    assert again.random_weights
+    assert again.preprocess == read_contract(lenet).preprocess
+
+
+def test_nothing_overwrites_what_it_reads(edgecnn: Edgecnn, tmp_path: Path, lenet: Path) -> None:
+    net = tmp_path / "net.onnx"
+    net.write_bytes(lenet.read_bytes())
+    assert edgecnn("profile", net, "-o", net).code == 2
+    (tmp_path / "report.html").write_text("mine")
+    assert "already there" in edgecnn("profile", net, "-o", "report.html").err
+    same = edgecnn("quantize", net, "--calibration", "natural:16", "-o", net, "--force")
+    assert "would overwrite its own source" in same.err
+    assert net.read_bytes() == lenet.read_bytes()
+
+
+def test_what_a_graph_has_already_cannot_be_asked_for(edgecnn: Edgecnn, tmp_path: Path) -> None:
+    write_net(tmp_path / "net.onnx")
+    said = edgecnn("export", "net.onnx", *SAID, "--batch", "4")
+    assert "--batch and --opset do not go with an ONNX file" in said.err
+
+
+def test_names_from_strangers_do_not_steer_the_terminal(
+    edgecnn: Edgecnn, tmp_path: Path, cat: Path
+) -> None:
+    write_net(tmp_path / "net.onnx")
+    (tmp_path / "names.txt").write_text("\n".join(f"\x1b]0;own\x07{i}" for i in range(10)))
+    said = edgecnn("classify", "net.onnx", cat, *SAID, "--labels", "names.txt")
+    assert said.code == 0
+    assert "\x1b" not in said.out
