@@ -11,7 +11,7 @@ from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
 from edgecnn.errors import FileError, ModelError, UsageError
 from edgecnn.files import human_size, read_error, sha256_of, write_text
-from edgecnn.graph.quantize import MAX_HELD_OUT_IMAGES, Quantized, quantize_model
+from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.targets import find_target, x86_target
 from edgecnn.onnxfile import read_header
@@ -32,6 +32,7 @@ from edgecnn.runtime.worker import peak_rss_bytes
 HELD_OUT_SHARE = 0.2
 WARN_AGREEMENT = 0.95
 WARN_BOXES = 0.9
+MAX_BOX_IMAGES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def _boxes(
     if contract.task != "detection":
         return None
     _, kept = images.split(HELD_OUT_SHARE, seed=options.seed)
-    frames = (kept.source.read(member) for member in kept.members[:MAX_HELD_OUT_IMAGES])
+    frames = (kept.source.read(member) for member in kept.members[:MAX_BOX_IMAGES])
     return compare_boxes(source, quantized.model.SerializeToString(), contract, frames)
 
 

@@ -221,7 +221,8 @@ def _best(
     boxes: Boxes, scores: Scores, spec: Detection
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Rows and classes of the boxes that stay, best first."""
-    rows, classes = np.nonzero((scores >= spec.score_threshold) & (scores > 0))
+    seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdims=True)  # not beyond the frame's edge
+    rows, classes = np.nonzero((scores >= spec.score_threshold) & (scores > 0) & seen)
     order = np.argsort(-scores[rows, classes], kind="stable")[:_MOST_CANDIDATES]
     rows, classes = rows[order], classes[order]
     kept = [
