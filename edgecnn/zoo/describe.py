@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 import torch
 
-from edgecnn.zoo.catalog import ModelSpec, Published, WeightsSpec
+from edgecnn.contract import Task
 from edgecnn.zoo.count import macs, parameters
+from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A network's figures. `macs` are of one image; `weights` are what `--weights` takes for it."""
+    """A network's figures, without what only training uses.
+
+    `macs` are of one image; `weights` are what `--weights` takes for it.
+    """
 
     name: str
     family: str
@@ -22,6 +26,7 @@ class ModelRow:
     input: tuple[int, int, int, int]
     published: Published | None
     weights: tuple[str, ...]
+    task: Task = "classification"
 
 
 def describe(spec: ModelSpec) -> ModelRow:
@@ -40,6 +45,7 @@ def describe(spec: ModelSpec) -> ModelRow:
         input=shape,
         published=default.published if default else None,
         weights=tuple(_choice(weights) for weights in spec.weights),
+        task=spec.task,
     )
 
 

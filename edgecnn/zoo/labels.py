@@ -6,17 +6,28 @@ from importlib import resources
 
 from edgecnn.errors import UsageError
 
-_DIGITS = tuple("0123456789")
+_WORDS = {
+    "digits": tuple("0123456789"),
+    "cells": ("background", "cell"),
+    "cifar10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+}
+_FILES = ("imagenet1k", "coco91")
 
 
 def load_labels(name: str) -> tuple[str, ...]:
-    """The names of a label set's classes in order: `imagenet1k` (1000) or `digits` (10).
+    """The names of a label set's classes in order.
 
-    Raises UsageError for another name.
+    `imagenet1k` (1000), `coco91` (background, 80 classes and the numbers COCO left out), `cifar10`,
+    `digits` and `cells` (background and cell). Raises UsageError for another name.
     """
-    if name == "digits":
-        return _DIGITS
-    if name == "imagenet1k":
-        text = resources.files("edgecnn.zoo").joinpath("labels/imagenet1k.txt").read_text("utf-8")
+    if name in _WORDS:
+        return _WORDS[name]
+    if name in _FILES:
+        text = resources.files("edgecnn.zoo").joinpath(f"labels/{name}.txt").read_text("utf-8")
         return tuple(text.splitlines())
-    raise UsageError(f"there is no label set named {name!r}", hint="imagenet1k or digits")
+    raise UsageError(
+        f"there is no label set named {name!r}", hint=f"known are {', '.join((*_WORDS, *_FILES))}"
+    )

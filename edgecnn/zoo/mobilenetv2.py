@@ -29,7 +29,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from edgecnn.zoo.blocks import initialize, scale_channels
+from edgecnn.zoo.blocks import ConvNorm, initialize, scale_channels
 
 _STAGES = (
     (1, 16, 1, 1),
@@ -44,27 +44,6 @@ _STEM_CHANNELS = 32
 _HEAD_CHANNELS = 1280
 
 
-class ConvBNReLU(nn.Sequential):
-    """A convolution without bias, its batch norm, and ReLU6."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1
-    ) -> None:
-        super().__init__(
-            nn.Conv2d(
-                in_channels,
-                out_channels,
-                kernel,
-                stride,
-                padding=kernel // 2,
-                groups=groups,
-                bias=False,
-            ),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU6(),
-        )
-
-
 class InvertedResidual(nn.Module):
     """Widen (1x1), filter each channel (3x3 depthwise), narrow without ReLU (1x1)."""
 
@@ -72,10 +51,10 @@ class InvertedResidual(nn.Module):
         super().__init__()
         wide = in_channels * expansion
         self.has_shortcut = stride == 1 and in_channels == out_channels
-        widen = () if expansion == 1 else (ConvBNReLU(in_channels, wide, 1),)
+        widen = () if expansion == 1 else (ConvNorm(in_channels, wide, 1, activation=nn.ReLU6),)
         self.conv = nn.Sequential(
             *widen,
-            ConvBNReLU(wide, wide, 3, stride=stride, groups=wide),
+            ConvNorm(wide, wide, 3, stride=stride, groups=wide, activation=nn.ReLU6),
             nn.Conv2d(wide, out_channels, 1, bias=False),
             nn.BatchNorm2d(out_channels),
         )
@@ -97,9 +76,9 @@ class MobileNetV2(nn.Module):
         last = scale_channels(_STAGES[-1][1], width)
         head = scale_channels(_HEAD_CHANNELS, max(1.0, width))
         self.features = nn.Sequential(
-            ConvBNReLU(in_channels, stem, 3, stride=1 if small_input else 2),
+            ConvNorm(in_channels, stem, 3, stride=1 if small_input else 2, activation=nn.ReLU6),
             *_blocks(stem, width),
-            ConvBNReLU(last, head, 1),
+            ConvNorm(last, head, 1, activation=nn.ReLU6),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(head, num_classes))

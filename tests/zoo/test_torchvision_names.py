@@ -1,0 +1,95 @@
+"""Official checkpoints fit: every name and every shape is torchvision's, family by family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgecnn.zoo import find
+from edgecnn.zoo.count import parameters
+from edgecnn.zoo.weights import LoadedWeights, load_weights
+from tests.zoo.facts import OUR_NAMES, described, size, state_dict, torchvision_networks
+
+
+def ours(name: str) -> str:
+    return OUR_NAMES.get(name, name)
+
+
+@pytest.mark.parametrize("name", torchvision_networks())
+def test_parameters_are_named_and_shaped_as_torchvision_does(name: str) -> None:
+    with torch.device("meta"):
+        state = find(ours(name)).build().state_dict()
+    expected = state_dict(name)
+    assert {key: list(tensor.shape) for key, tensor in state.items()} == expected
+    assert list(state) == list(expected)
+
+
+@pytest.mark.parametrize("name", torchvision_networks())
+def test_sizes_are_torchvisions(name: str) -> None:
+    row = described(ours(name))
+    values, gmac = size(name)
+    if name == "inception_v3":  # stated in training form, with its auxiliary head
+        with torch.device("meta"):
+            network = find(name).build()
+        assert sum(parameter.numel() for parameter in network.parameters()) == values
+        assert parameters(network) == row.parameters == 23_834_568
+    else:
+        assert row.parameters == values
+    assert round(row.macs / 1e9, 3) == gmac
+
+
+def saved(name: str, path: Path, *, without: str = "", dotted: str = "") -> Path:
+    """A file with the names and shapes of torchvision's; `dotted` puts a dot before digits."""
+    tensors = {
+        key: torch.full(shape, 0.5, dtype=torch.float16) if shape else torch.tensor(0)
+        for key, shape in state_dict(name).items()
+        if not without or not key.startswith(without)
+    }
+    if dotted:
+        tensors = {
+            key.replace("norm1", "norm.1").replace("norm2", "norm.2")
+            .replace("conv1", "conv.1").replace("conv2", "conv.2"): tensor
+            for key, tensor in tensors.items()
+        }  # fmt: skip
+    torch.save(tensors, path)
+    return path
+
+
+def of_file(name: str, path: Path) -> LoadedWeights:
+    return load_weights(find(ours(name)), str(path), cache=path.parent)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("squeezenet1_1", "mobilenet_v3_small", "efficientnet_b0", "googlenet"),
+        "ssdlite320_mobilenet_v3_large",
+        *(
+            pytest.param(slow, marks=pytest.mark.slow)
+            for slow in torchvision_networks()
+            if slow.startswith(("alex", "vgg", "res", "inc", "ssd300"))
+        ),
+    ],
+)
+def test_a_file_with_these_names_loads_strictly(name: str, tmp_path: Path) -> None:
+    loaded = of_file(name, saved(name, tmp_path / "net.pth"))
+    assert len(loaded.labels) == (91 if name.startswith("ssd") else 1000)
+    last = list(loaded.module.state_dict().values())[-1]
+    assert bool((last == 0.5).all())
+
+
+def test_densenet_files_are_older_than_the_names_of_its_modules(tmp_path: Path) -> None:
+    path = saved("densenet121", tmp_path / "densenet121.pth", dotted="denselayer")
+    assert any(".norm.1." in key for key in torch.load(path, weights_only=True))
+    loaded = of_file("densenet121", path)
+    assert "features.denseblock1.denselayer1.norm1.weight" in loaded.module.state_dict()
+
+
+@pytest.mark.parametrize(("name", "heads"), [("googlenet", "aux"), ("inception_v3", "AuxLogits")])
+def test_auxiliary_heads_may_be_missing(name: str, heads: str, tmp_path: Path) -> None:
+    loaded = of_file(name, saved(name, tmp_path / "net.pth", without=heads))
+    assert not [key for key in loaded.module.state_dict() if key.startswith(heads)]
+    network = find(name).build(auxiliary=False)
+    assert parameters(network) == sum(values.numel() for values in network.parameters())
