@@ -10,12 +10,16 @@ from torch import nn
 from edgecnn.datasets.natural import natural_images
 from edgecnn.graph.export import Exported, export_checked
 from edgecnn.runtime.preprocess import preprocess
-from edgecnn.zoo.catalog import ModelSpec, find, names
+from edgecnn.zoo.catalog import ModelSpec, find
 
 FAST = ("lenet5",)
+ALL = (
+    *("lenet5", "vgg11", "vgg16", "resnet18", "resnet50", "mobilenetv2"),
+    *("efficientnet_lite0", "squeezenet1_1"),
+)
 OPERATORS = frozenset(
-    {"Add", "AveragePool", "Clip", "Conv", "Flatten", "Gemm", "GlobalAveragePool", "MaxPool",
-     "Relu", "Tanh"}
+    {"Add", "AveragePool", "Clip", "Concat", "Conv", "Flatten", "Gemm", "GlobalAveragePool",
+     "MaxPool", "Relu", "Tanh"}
 )  # fmt: skip
 
 
@@ -40,7 +44,7 @@ def export(spec: ModelSpec, module: nn.Module) -> Exported:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in names()],
+    [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in ALL],
 )
 def test_a_network_of_the_zoo(name: str) -> None:
     spec = find(name)
