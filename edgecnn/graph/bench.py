@@ -61,7 +61,7 @@ class Bench:
             threads=self.threads,
             progress=self.meter.tick,
         )
-        exact = [self.folded.graph.input[0].name]
+        exact = {self.folded.graph.input[0].name, *self.plan.answers}
         candidates = (
             self._written(
                 Ranges(
