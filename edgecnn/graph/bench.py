@@ -11,7 +11,6 @@ from onnx import ModelProto
 
 from edgecnn.graph.bias import BiasCorrection
 from edgecnn.graph.check import Check, Judge
-from edgecnn.graph.heads import head_tensors
 from edgecnn.graph.mend import Repair, mend
 from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import Plan
@@ -62,8 +61,7 @@ class Bench:
             threads=self.threads,
             progress=self.meter.tick,
         )
-        heads = [name for name in head_tensors(self.folded) if name in histograms]
-        exact = [self.folded.graph.input[0].name, *heads]
+        exact = {self.folded.graph.input[0].name, *self.plan.answers}
         candidates = (
             self._written(
                 Ranges(

@@ -15,6 +15,8 @@ from edgecnn.graph.wiring import Wiring, attribute, wiring
 
 Limits = tuple[float, float]
 
+LAYER_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -48,6 +50,8 @@ class Plan:
     """Tensor -> the tensor whose scale it has, for ops that only move values."""
     limits: Mapping[str, Limits]
     """What an absorbed activation function bounds a tensor to."""
+    answers: frozenset[str]
+    """What no layer reads any more: cutting off the largest values there costs the top class."""
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -57,10 +61,8 @@ class Plan:
     def float_layers(self, model: ModelProto) -> tuple[str, ...]:
         """Names of the layers with weights that stay in float."""
         integers = self.integer_nodes
-        kinds = ("Conv", "Gemm", "MatMul", "ConvTranspose")
-        return tuple(
-            n.name for n in model.graph.node if n.op_type in kinds and n.name not in integers
-        )
+        nodes = (node for node in model.graph.node if node.op_type in LAYER_OPS)
+        return tuple(node.name for node in nodes if node.name not in integers)
 
 
 def make_plan(model: ModelProto, target: Target, *, keep_float: Collection[str] = ()) -> Plan:
@@ -106,6 +108,7 @@ class _Planner:
             tensors=tuple(quantized),
             shared=self._shared(chosen),
             limits={act.output[0]: self._bounds(act) for act in absorbed.values()},
+            answers=self._answers().intersection(quantized),
         )
 
     def _can_run_on_integers(self, node: NodeProto) -> bool:
@@ -197,6 +200,20 @@ class _Planner:
             output=self._output(node),
             axis=rank - 1 if node.op_type == "MatMul" else channel_axis(node),
         )
+
+    def _answers(self) -> frozenset[str]:
+        """Everything between the last layers and the outputs."""
+        found: set[str] = set()
+        todo = list(self._edges.outputs)
+        while todo:
+            name = todo.pop()
+            producer = self._edges.producers.get(name)
+            if producer is None or name in found:
+                continue
+            found.add(name)
+            if producer.op_type not in LAYER_OPS:
+                todo.extend(producer.input)
+        return frozenset(found)
 
     def _shared(self, nodes: Iterable[NodeProto]) -> dict[str, str]:
         shared: dict[str, str] = {}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from onnx import ModelProto, TensorProto
 
-from edgecnn.graph.qdq import is_quantized_name
+from edgecnn.graph.qdq import is_quantized_name, quantized_name
 from edgecnn.graph.session import Array, Session
 from edgecnn.graph.wiring import submodel
 
@@ -31,12 +31,11 @@ class Prefix:
         }
         self._narrow = [name for name in narrow_places(model) if is_quantized_name(name)]
         self._place = model.graph.input[0].name
-        self._kept: list[Array] = []
-        if self._narrow:
-            place = self._narrow.pop(0)
-            session = self._session(place)
+        integers = quantized_name(self._place)
+        if self._narrow[:1] == [integers]:
+            session = self._session(self._narrow.pop(0))
             self._kept = [session.run(image)[0] for image in images]
-            self._place = place
+            self._place = integers
         else:
             self._kept = list(images)
 

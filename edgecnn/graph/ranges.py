@@ -187,6 +187,7 @@ def learn(
     """The range of each tensor by one method; those in `exact` keep everything that was seen.
 
     Images are integers already: at their full range, rounding them costs nothing or little.
+    The largest of the answers is the answer.
     """
     threshold = METHODS[method]
     return {

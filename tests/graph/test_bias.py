@@ -27,10 +27,12 @@ IMAGES = toy.images(32)
 AVX2 = find_target("onnxruntime-x86-avx2")
 
 
-def written(model: ModelProto) -> tuple[ModelProto, Plan, ModelProto]:
+def written(
+    model: ModelProto, *, keep_float: tuple[str, ...] = ()
+) -> tuple[ModelProto, Plan, ModelProto]:
     """The folded model, its plan, and its quantized version with 7-bit weights."""
     folded = fold(read_model(model))
-    plan = make_plan(folded, AVX2)
+    plan = make_plan(folded, AVX2, keep_float=keep_float)
     ranges = learn(observe(folded, plan.watched, IMAGES()), "minmax")
     scales = weight_scales(folded, plan, AVX2)
     return folded, plan, write_qdq(folded, plan, AVX2, ranges=ranges, weight_scales=scales)
@@ -104,8 +106,9 @@ def test_narrow_places_carry_everything_that_follows() -> None:
     assert {"relu_1_quantized", "relu_6_quantized", "relu_11_quantized"} <= set(places)
 
 
-def test_a_prefix_gives_what_the_whole_model_gives() -> None:
-    _, plan, int8 = written(toy.residual())
+@pytest.mark.parametrize("kept", [(), ("conv_0",), ("conv_2", "conv_4")])
+def test_a_prefix_gives_what_the_whole_model_gives(kept: tuple[str, ...]) -> None:
+    _, plan, int8 = written(toy.residual(), keep_float=kept)
     prefix = Prefix(int8, toy.images(3)())
     whole = Session(int8, [quantized_name(layer.output) for layer in plan.layers[:-1]])
     for index, layer in enumerate(plan.layers[:-1]):

@@ -61,6 +61,14 @@ def test_logits_of_a_convolution_are_quantized_since_it_needs_that() -> None:
     assert floats(folded, plan) == ["Flatten"]
 
 
+def test_answers_are_what_no_layer_reads() -> None:
+    assert planned(toy.plain())[1].answers == frozenset()
+    net = toy.Net()
+    maps = net.relu(net.conv(net.relu(net.conv("image", 8)), 10, 1))
+    _, plan = planned(net.model(net.node("Flatten", net.node("GlobalAveragePool", maps))))
+    assert plan.answers == {maps, plan.tensors[-1]}
+
+
 def test_what_the_engine_has_no_integers_for_stays_float() -> None:
     folded, plan = planned(toy.excited())
     assert "HardSwish" in floats(folded, plan)
