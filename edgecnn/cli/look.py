@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @options.speaking
 def inspect(*, speaker: Speaker, model: str, device: str | None, precision: Any) -> None:
-    """Show a network layer by layer, or what a file needs and promises: its contract.
+    """Show a network layer by layer, or what a file promises.
 
     \b
     edgecnn inspect mobilenetv2

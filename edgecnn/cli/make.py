@@ -51,7 +51,9 @@ def export(
     contract: ContractOptions,
     force: bool,
 ) -> None:
-    """Write a network as ONNX: simplified, checked against PyTorch, with its contract inside.
+    """Write a network as ONNX, checked against PyTorch.
+
+    The file is simplified and carries its contract: how images are prepared, what outputs mean.
 
     MODEL is a name of the zoo (edgecnn models), torchvision:NAME, timm:NAME, a function
     package.module:function that returns the network, or an .onnx file; the last two get their
@@ -141,9 +143,10 @@ def quantize(
     contract: ContractOptions,
     force: bool,
 ) -> None:
-    """Turn a float file into INT8, calibrated on images like those the camera will see.
+    """Turn a float file into INT8, calibrated on images.
 
-    A fifth of the images is kept aside; the written file is checked on them against FP32.
+    They should be like those that the camera will see. A fifth of them is kept aside; the written
+    file is checked on these against FP32.
 
     \b
     edgecnn quantize mobilenetv2.onnx --calibration photos/
@@ -219,7 +222,7 @@ def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
 @options.engine
 @options.speaking
 def compile_(*, speaker: Speaker, files: tuple[Path, ...], engine: str) -> None:
-    """Build the engine of a file for this device and keep it in the cache.
+    """Build the engine of a file for this device, into the cache.
 
     Loading does this by itself when it must; compile does it before anybody waits for it.
     """

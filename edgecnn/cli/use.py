@@ -38,7 +38,7 @@ def classify(
     threads: int | None,
     contract: ContractOptions,
 ) -> None:
-    """Say what is on an image, with the file and the preprocessing that ship.
+    """Say what is on an image, with the file that ships.
 
     IMAGE is a picture or a folder of pictures. Of a detector it shows the boxes: left, top, right
     and bottom in the picture's pixels.
@@ -109,7 +109,7 @@ def _as_json(path: Path, labels: tuple[Label, ...], latency_ms: float) -> dict[s
 @options.threads
 @options.speaking
 def verify(*, speaker: Speaker, file: Path, engine: str, threads: int | None) -> None:
-    """Prove on this device that a file still gives the answers it was shipped with.
+    """Prove that a file gives its answers on this device, too.
 
     Runs the golden check of its contract: a small image, the class and the outputs it must give.
 

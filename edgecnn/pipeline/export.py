@@ -19,14 +19,12 @@ from edgecnn.onnxfile import read_header
 from edgecnn.pipeline.boxes import describe_module, output_names
 from edgecnn.pipeline.contracts import (
     ContractOptions,
-    Draft,
     contract_of,
     read_labels,
-    tool_versions,
-    write_model,
 )
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.pipeline.sources import Network, file_stem, load_network
+from edgecnn.pipeline.writing import Draft, tool_versions, write_model
 from edgecnn.runtime.preprocess import Tensor, preprocess
 
 PARITY_IMAGES = 64

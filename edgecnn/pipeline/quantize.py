@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
-from edgecnn.errors import FileError, ModelError, UsageError
+from edgecnn.errors import DataError, FileError, ModelError, UsageError
 from edgecnn.files import human_size, read_error, sha256_of, write_text
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
@@ -18,14 +19,13 @@ from edgecnn.onnxfile import read_header
 from edgecnn.pipeline.boxes import LEAST_IOU, LEAST_SCORE, BoxCheck, compare_boxes
 from edgecnn.pipeline.contracts import (
     ContractOptions,
-    Draft,
     contract_of,
-    tool_versions,
-    write_model,
 )
 from edgecnn.pipeline.export import check_target
 from edgecnn.pipeline.frames import Frames
+from edgecnn.pipeline.naming import naming
 from edgecnn.pipeline.narrator import Narrator, Silent
+from edgecnn.pipeline.writing import Draft, tool_versions, write_model
 from edgecnn.runtime.facts import cpu_flags
 from edgecnn.runtime.worker import peak_rss_bytes
 
@@ -85,6 +85,11 @@ def quantize(
     target = output or source.with_name(f"{source.stem}.int8.onnx")
     if target.resolve() == source.resolve():
         raise UsageError(f"{target} would overwrite its own source", hint="name another: -o FILE")
+    if options.ranges and options.method != "auto":
+        raise UsageError(
+            f"{options.ranges} holds ranges already, so method {options.method!r} has no use",
+            hint="give one of the two",
+        )
     for path in (target, ranges_path(target)):
         check_target(path, force=force)
     contract = _float_contract(source, options.contract)
@@ -140,8 +145,9 @@ def _quantized(
     fit, held_out = (
         Frames(part, contract) for part in images.split(HELD_OUT_SHARE, seed=options.seed)
     )
+    _check_batches(source, contract, images, min(fit.count, held_out.count))
     ranges = _read_ranges(options.ranges) if options.ranges else None
-    with narrator.progress("quantize") as progress:
+    with narrator.progress("quantize") as progress, naming(source):
         return quantize_model(
             source,
             fit.tensors,
@@ -154,6 +160,16 @@ def _quantized(
             keep_float=options.keep_float,
             ranges=ranges,
             progress=progress,
+        )
+
+
+def _check_batches(source: Path, contract: Contract, images: CalibrationSet, runs: int) -> None:
+    """A fixed batch needs at least one full run of images on both sides of the split."""
+    if runs == 0:
+        batch = contract.inputs[0].batch or 1
+        raise DataError(
+            f"{source}: takes {batch} images a run, and {images.count} images are too few for it",
+            hint=f"give {math.ceil(batch / HELD_OUT_SHARE)} images, or export with --batch 1",
         )
 
 
