@@ -92,7 +92,10 @@ class Model:
                 f"{self.path}: its contract holds no golden check",
                 hint="make one: edgecnn export FILE.onnx --size 224 -o NEW.onnx",
             )
-        return golden.verify(self.contract.golden, self.logits)
+        try:
+            return golden.verify(self.contract.golden, self.logits)
+        except ContractError as error:
+            raise ContractError(f"{self.path}: {error}", hint=error.hint) from error
 
     def close(self) -> None:
         """Give the engine's memory back."""
