@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgecnn.zoo.blocks import initialize
+from edgecnn.zoo.blocks import initialize, scale_channels
 
 _CHANNELS = (64, 128, 256, 512, 1024)
 
@@ -56,20 +56,22 @@ class Up(nn.Module):
 class UNet(nn.Module):
     """Images (N, in_channels, H, W) to logits (N, num_classes, H - 184, W - 184).
 
-    Without padding, the sides are 16 * k + 124 with k at least 4 (188, 204 ... 572).
+    `width` scales the channels of all levels. Without padding, the sides are 16 * k + 124 with k
+    at least 4 (188, 204 ... 572).
     """
 
-    def __init__(self, *, num_classes: int, in_channels: int, padded: bool) -> None:
+    def __init__(self, *, num_classes: int, in_channels: int, padded: bool, width: float) -> None:
         super().__init__()
         padding = int(padded)
-        before = (in_channels, *_CHANNELS)
+        levels = tuple(scale_channels(channels, width) for channels in _CHANNELS)
         self.down = nn.ModuleList(
-            _level(*channels, padding) for channels in zip(before, _CHANNELS, strict=False)
+            _level(*channels, padding)
+            for channels in zip((in_channels, *levels), levels, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(0.5)
-        self.up = nn.ModuleList(Up(channels, padding) for channels in reversed(_CHANNELS[:-1]))
-        self.classifier = nn.Conv2d(_CHANNELS[0], num_classes, 1)
+        self.up = nn.ModuleList(Up(channels, padding) for channels in reversed(levels[:-1]))
+        self.classifier = nn.Conv2d(levels[0], num_classes, 1)
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -86,6 +88,8 @@ class UNet(nn.Module):
         return logits
 
 
-def unet(*, num_classes: int = 2, in_channels: int = 1, padded: bool = False) -> UNet:
+def unet(
+    *, num_classes: int = 2, in_channels: int = 1, padded: bool = False, width: float = 1.0
+) -> UNet:
     """U-Net; the paper's has no padding."""
-    return UNet(num_classes=num_classes, in_channels=in_channels, padded=padded)
+    return UNet(num_classes=num_classes, in_channels=in_channels, padded=padded, width=width)
