@@ -120,9 +120,14 @@ def _tell(speaker: Speaker, rows: list[ModelRow]) -> None:
 def _row(row: ModelRow, width: int) -> str:
     published = f"{row.published.top1:.1f}" if row.published else "-"
     return (
-        f"{row.name:<{width}}{row.parameters / 1e6:>7.2f}M{row.macs / 1e9:>8.2f}  "
+        f"{row.name:<{width}}{row.parameters / 1e6:>7.2f}M{_gmac(row.macs):>8}  "
         f"{'x'.join(map(str, row.input[2:])):<9}{published:<22}{_weights(row)}"
     )
+
+
+def _gmac(macs: int) -> str:
+    """Two decimals, or as many as a small network needs."""
+    return f"{macs / 1e9:.2f}" if macs >= 1e8 else f"{macs / 1e9:.2g}"
 
 
 def _weights(row: ModelRow) -> str:
