@@ -266,7 +266,7 @@ def _tell_boxes(boxes: BoxCheck, where: str, narrator: Narrator) -> None:
     narrator.line(
         "check",
         f"{where}{boxes.found} of {boxes.boxes} boxes above {LEAST_SCORE:g} found again "
-        f"(IoU {LEAST_IOU:g} or more)",
+        f"(IoU {LEAST_IOU:g} or more), {boxes.extra} more of its own",
     )
     if boxes.share is None:
         narrator.warn("FP32 finds nothing on the images kept aside: use images with objects")
