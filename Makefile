@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow check format bench zoo clean
+.PHONY: help setup demo test test-slow test-gpu check format bench zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
 	@echo "make test       set everything up, then run the tests"
 	@echo "make test-slow  the tests that take long"
+	@echo "make test-gpu   the tests that need an NVIDIA GPU with TensorRT"
 	@echo "make check      ruff and mypy --strict"
 	@echo "make bench      the claims about speed, measured here"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
@@ -28,6 +29,9 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
 
 check: $(STAMP)
 	$(BIN)/ruff check .

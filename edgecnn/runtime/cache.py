@@ -21,6 +21,7 @@ from edgecnn.errors import FileError
 
 _ABOUT = "about.json"
 _ENGINES = "engines"
+_FILES = {"weights": "weights", "timing": "timings of kernels"}  # folder -> what a file in it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,22 @@ def engine_entry(
                 return folder, False
             _build(folder, key, build, about)
     except OSError as error:
-        raise FileError(
-            f"{folder.parent}: the cache cannot be written ({error.strerror})",
-            hint="free space, or name another place in EDGECNN_CACHE",
-        ) from error
+        raise _not_writable(folder.parent, error) from error
     return folder, True
+
+
+def timing_file(name: str) -> Path:
+    """Where an engine's builder keeps what it has timed on this device; its folder is there.
+
+    Raises FileError where the cache cannot be written.
+    """
+    plain = "".join(char if char.isalnum() or char in ".-" else "_" for char in name)
+    folder = cache_dir() / "timing"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    return folder / plain
 
 
 def discard(folder: Path) -> None:
@@ -77,14 +89,15 @@ def entries() -> tuple[Entry, ...]:
     root = cache_dir()
     folders = sorted((root / _ENGINES).glob("[!.]*/"))
     found = [_engine(folder) for folder in folders]
-    found += [_file(path) for path in sorted((root / "weights").glob("*")) if path.is_file()]
+    for name, kind in _FILES.items():
+        found += [_file(path, kind) for path in sorted((root / name).glob("*")) if path.is_file()]
     return tuple(sorted(found, key=lambda entry: -entry.used_s))
 
 
 def clear() -> int:
     """Empty the cache and return the bytes that it held; other files in its folder stay."""
     freed = sum(entry.size_bytes for entry in entries())
-    for name in (_ENGINES, "weights"):
+    for name in (_ENGINES, *_FILES):
         shutil.rmtree(cache_dir() / name, ignore_errors=True)
     return freed
 
@@ -140,6 +153,13 @@ def _engine(folder: Path) -> Entry:
     )
 
 
-def _file(path: Path) -> Entry:
+def _file(path: Path, kind: str) -> Entry:
     status = path.stat()
-    return Entry(path, "weights", path.name, status.st_size, status.st_atime)
+    return Entry(path, kind, path.name, status.st_size, status.st_atime)
+
+
+def _not_writable(folder: Path, error: OSError) -> FileError:
+    return FileError(
+        f"{folder}: the cache cannot be written ({error.strerror})",
+        hint="free space, or name another place in EDGECNN_CACHE",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +13,12 @@ from edgecnn.runtime import cache
 from edgecnn.runtime.engines.base import Engine
 from edgecnn.runtime.facts import cpu_flags
 
-ENGINES = ("onnxruntime",)
+TENSORRT = ("tensorrt", "tensorrt-rtx")
+ENGINES = ("onnxruntime", *TENSORRT)
 
 _GRAPH = "model.onnx"
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +27,44 @@ class Compiled:
 
     folder: Path
     built: bool
+    name: str = _GRAPH
 
     @property
     def graph(self) -> Path:
-        """The optimised graph inside the folder."""
-        return self.folder / _GRAPH
+        """The optimised graph or the plan inside the folder."""
+        return self.folder / self.name
 
 
-def compile_engine(path: Path, *, engine: str, sha256: str) -> Compiled:
+def compile_engine(
+    path: Path,
+    *,
+    engine: str,
+    sha256: str,
+    compute_capabilities: tuple[int, ...] = (),
+    progress: Progress | None = None,
+) -> Compiled:
     """Build the engine of a file for this device, or find it in the cache.
 
-    The key is content, engine version, CPU features and options: when one of them changes, the
-    old engine is never looked at again. Raises FileError, ModelError, EngineError, UsageError.
+    The key is content, engine version, the processor and options: when one of them changes, the
+    old engine is never looked at again. `compute_capabilities` asks TensorRT-RTX to build ahead of
+    time for these GPUs. Raises FileError, ModelError, EngineError, UsageError.
     """
+    if engine in TENSORRT:
+        from edgecnn.runtime.engines import tensorrt
+
+        plan = tensorrt.compile_plan(
+            path,
+            engine=engine,
+            sha256=sha256,
+            compute_capabilities=compute_capabilities,
+            progress=progress,
+        )
+        return Compiled(plan.folder, plan.built, tensorrt.PLAN)
+    if compute_capabilities:
+        raise UsageError(
+            f"--compute-capability says nothing to {engine}",
+            hint="it goes with --engine tensorrt-rtx",
+        )
     ort = _onnxruntime(engine)
     key = {
         "sha256": sha256,
@@ -57,6 +86,10 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
     Where there is no room for a cache, or what it holds is damaged, the file itself is loaded.
     Raises ModelError where the engine refuses the file, EngineError where it is not installed.
     """
+    if engine in TENSORRT:
+        from edgecnn.runtime.engines import tensorrt
+
+        return tensorrt.open_plan(path, engine=engine, sha256=sha256)
     ort = _onnxruntime(engine)
     why = "damaged"
     for _ in range(2):

@@ -1,0 +1,348 @@
+"""TensorRT 8.6 to 11 and TensorRT-RTX: plans out of the cache, and running them.
+
+The GPU's driver is asked before TensorRT is: some versions crash where there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.contract import Dimension, TensorSpec
+from edgecnn.errors import EngineError, FileError, UsageError
+from edgecnn.files import atomic_path
+from edgecnn.runtime import cache
+from edgecnn.runtime.engines.base import Feeds
+from edgecnn.runtime.engines.cuda import Buffer, Cuda, Gpu, find_gpu
+from edgecnn.runtime.engines.plan_file import read_plan_header
+from edgecnn.runtime.engines.trt_build import MAX_BATCH, BuildOptions, build_plan
+from edgecnn.runtime.engines.trt_log import Log, Progress
+
+PLAN = "model.plan"
+
+# By engine name: the modules that may hold it, and how to get them.
+_MODULES = {
+    "tensorrt": ("tensorrt",),
+    "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
+}
+_AHEAD_OF_TIME = "tensorrt-rtx"
+_INSTALL = {
+    "tensorrt": "on a Jetson: sudo apt install python3-libnvinfer; elsewhere: pip install tensorrt",
+    "tensorrt-rtx": "pip install 'edgecnn[tensorrt-rtx]'",
+}
+_JIT = "kernels.bin"
+_VERSION_PARTS = 4
+
+# TensorRT's DataType -> NumPy's name.
+_DTYPES = {
+    "FLOAT": "float32", "HALF": "float16", "INT8": "int8", "UINT8": "uint8", "INT32": "int32",
+    "INT64": "int64", "BOOL": "bool",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan in the cache, whether this call had to build it, and by what."""
+
+    folder: Path
+    built: bool
+    engine: str
+    version: tuple[int, ...]
+
+    @property
+    def path(self) -> Path:
+        """The plan's file."""
+        return self.folder / PLAN
+
+
+def compile_plan(
+    path: Path,
+    *,
+    engine: str,
+    sha256: str,
+    compute_capabilities: tuple[int, ...] = (),
+    progress: Progress | None = None,
+) -> Plan:
+    """Build the plan of a file, or find it in the cache.
+
+    The key is content, version (four parts), compute capability, device name and options.
+    `compute_capabilities` (86 is 8.6) asks TensorRT-RTX to build ahead of time for other GPUs,
+    without one here. Raises UsageError, FileError, ModelError, EngineError.
+    """
+    _check_engine(engine, compute_capabilities)
+    gpu = None if compute_capabilities else find_gpu()
+    trt = _library(engine)
+    _check_capabilities(trt, engine, compute_capabilities)
+    version = library_version(trt)
+    options = _options(engine, version, gpu, compute_capabilities)
+    key = {
+        "sha256": sha256,
+        "engine": f"{engine} {_dotted(version)}",
+        "compute_capability": _capabilities(gpu, compute_capabilities),
+        "device": gpu.name if gpu else "none: built ahead of time",
+        "options": f"typed by the graph, no TF32, open batches up to {MAX_BATCH}",
+    }
+    about = f"{path.name} for {key['engine']}, compute capability {key['compute_capability']}"
+
+    def build(folder: Path) -> None:
+        plan = build_plan(trt, path, options=options, progress=progress)
+        (folder / PLAN).write_bytes(plan)
+
+    for _ in range(2):
+        folder, built = cache.engine_entry(key, build, about=about)
+        plan = Plan(folder, built, engine, version)
+        header = read_plan_header(plan.path)
+        if header is not None and header.is_from(engine, version):
+            return plan
+        cache.discard(folder)
+    raise EngineError(
+        f"{plan.path}: {engine} {_dotted(version)} wrote a plan that names another version",
+        hint="its Python bindings and its libraries do not belong together: install it again",
+    )
+
+
+def open_plan(path: Path, *, engine: str, sha256: str) -> TensorrtEngine:
+    """The engine of a file on this device's GPU, ready to run.
+
+    A plan that TensorRT refuses is built once more. Raises as `compile_plan` does.
+    """
+    plan = compile_plan(path, engine=engine, sha256=sha256)
+    trt = _library(engine)
+    with contextlib.suppress(EngineError):
+        return TensorrtEngine(trt, plan)
+    cache.discard(plan.folder)
+    return TensorrtEngine(trt, compile_plan(path, engine=engine, sha256=sha256))
+
+
+def library_version(trt: Any) -> tuple[int, ...]:
+    """The version in four parts; three where the library cannot be asked for its build.
+
+    The bindings of 8.6 to 10.7 name three parts, but plans hold four.
+    """
+    parts = tuple(int(part) for part in str(trt.__version__).split(".") if part.isdecimal())
+    if len(parts) >= _VERSION_PARTS:
+        return parts[:_VERSION_PARTS]
+    for soname in (f"libnvinfer.so.{parts[0]}", "libnvinfer.so"):
+        with contextlib.suppress(OSError, AttributeError):
+            return (*parts, int(ctypes.CDLL(soname).getInferLibBuildVersion()))
+    return parts
+
+
+class TensorrtEngine:
+    """A plan that is loaded on the GPU, with memory for its tensors on both sides.
+
+    Raises EngineError where TensorRT refuses the plan or the GPU has too little memory.
+    """
+
+    def __init__(self, trt: Any, plan: Plan) -> None:
+        self._plan = plan
+        self._gpu = find_gpu()
+        self._cuda = Cuda()
+        self._log = Log(trt)
+        self._runtime = trt.Runtime(self._log.handle)
+        engine = self._runtime.deserialize_cuda_engine(plan.path.read_bytes())
+        if engine is None:
+            raise self._log.error(f"{plan.path}: the plan cannot be loaded")
+        self._engine = engine
+        self._jit: Any = None
+        self._context = self._new_context(trt)
+        if self._context is None:
+            raise self._log.error(f"{plan.path}: the plan cannot be run")
+        specs = [(_spec(engine, name), name) for name in _tensor_names(engine)]
+        is_input = {
+            name: engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for _, name in specs
+        }
+        self._inputs = tuple(spec for spec, name in specs if is_input[name])
+        self._outputs = tuple(spec for spec, name in specs if not is_input[name])
+        self._buffers = self._allocate()
+
+    @property
+    def name(self) -> str:
+        """`tensorrt` or `tensorrt-rtx`."""
+        return self._plan.engine
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The plan's inputs."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The plan's outputs."""
+        return self._outputs
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Version, GPU, driver and where the plan came from."""
+        capability = self._gpu.compute_capability
+        return {
+            "engine": f"{self._plan.engine} {_dotted(self._plan.version)}",
+            "provider": f"{self._gpu.name}, compute capability {capability / 10:.1f}",
+            "driver": self._gpu.driver,
+            "memory": "shared with the CPU" if self._gpu.integrated else "copied each run",
+            "graph": "built" if self._plan.built else "cached",
+        }
+
+    def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        """Run once; an open batch may be of any size and is run in parts where it must.
+
+        Raises EngineError where a tensor does not fit or the GPU fails.
+        """
+        rows = len(feeds[self._inputs[0].name])
+        if self._inputs[0].batch is not None or rows <= MAX_BATCH:
+            return self._run(feeds)
+        answers: list[dict[str, NDArray[Any]]] = []
+        for start in range(0, rows, MAX_BATCH):
+            part = {name: value[start : start + MAX_BATCH] for name, value in feeds.items()}
+            answers.append({name: value.copy() for name, value in self._run(part).items()})
+        return {name: np.concatenate([one[name] for one in answers]) for name in answers[0]}
+
+    def close(self) -> None:
+        """Give the GPU's memory back; what was compiled for this GPU while running is kept."""
+        self._keep_kernels()
+        for buffer in self._buffers.values():
+            buffer.free()
+        self._buffers = {}
+        self._context = self._jit = self._engine = self._runtime = None
+        self._cuda.close()
+
+    def _new_context(self, trt: Any) -> Any:
+        """An execution context; of TensorRT-RTX with the kernels that earlier runs compiled."""
+        engine = self._engine
+        if not hasattr(trt, "IRuntimeCache"):
+            return engine.create_execution_context()
+        config = engine.create_runtime_config()
+        self._jit = config.create_runtime_cache()
+        kept = self._plan.folder / _JIT
+        if kept.is_file():
+            self._jit.deserialize(kept.read_bytes())  # refused where it is of another device
+        config.set_runtime_cache(self._jit)
+        return engine.create_execution_context(config)
+
+    def _keep_kernels(self) -> None:
+        if self._jit is None:
+            return
+        target = self._plan.folder / _JIT
+        with contextlib.suppress(FileError), atomic_path(target) as temporary:
+            temporary.write_bytes(bytes(self._jit.serialize()))
+
+    def _allocate(self) -> dict[str, Buffer]:
+        """Memory for the largest batch; the context learns where it lies."""
+        engine, context = self._engine, self._context
+        for spec in self._inputs:
+            largest = engine.get_tensor_profile_shape(spec.name, 0)[-1]
+            context.set_input_shape(spec.name, tuple(largest))
+        buffers: dict[str, Buffer] = {}
+        for spec in (*self._inputs, *self._outputs):
+            shape = tuple(context.get_tensor_shape(spec.name))
+            buffers[spec.name] = self._cuda.buffer(shape, spec.dtype)
+            context.set_tensor_address(spec.name, buffers[spec.name].address)
+        return buffers
+
+    def _run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
+        context, cuda = self._context, self._cuda
+        cuda.enter()
+        for spec in self._inputs:
+            value = feeds[spec.name]
+            _check_feed(spec, value)
+            if tuple(context.get_tensor_shape(spec.name)) != value.shape:
+                context.set_input_shape(spec.name, value.shape)
+            self._buffers[spec.name].host(value.shape)[...] = value
+            self._buffers[spec.name].to_device(cuda.stream, value.nbytes)
+        if not context.execute_async_v3(cuda.stream):
+            raise self._log.error(f"{self._plan.engine} failed")
+        answers = {}
+        for spec in self._outputs:
+            shape = tuple(context.get_tensor_shape(spec.name))
+            answers[spec.name] = self._buffers[spec.name].host(shape)
+            self._buffers[spec.name].to_host(cuda.stream, answers[spec.name].nbytes)
+        cuda.wait()
+        return answers
+
+
+def _library(engine: str) -> Any:
+    for module in _MODULES[engine]:
+        with contextlib.suppress(ImportError, OSError):
+            return importlib.import_module(module)
+    raise EngineError(f"{engine} is not installed", hint=_INSTALL[engine])
+
+
+def _check_engine(engine: str, wanted: tuple[int, ...]) -> None:
+    if wanted and engine != _AHEAD_OF_TIME:
+        raise UsageError(
+            f"{engine} builds for the GPU that is here, not for compute capability {wanted[0]}",
+            hint=f"build it on the device itself, or take --engine {_AHEAD_OF_TIME}",
+        )
+
+
+def _check_capabilities(trt: Any, engine: str, wanted: tuple[int, ...]) -> None:
+    names = trt.ComputeCapability.__members__ if hasattr(trt, "ComputeCapability") else ()
+    for capability in wanted:
+        if f"SM{capability}" not in names:
+            known = ", ".join(name.removeprefix("SM") for name in names if name.startswith("SM"))
+            raise UsageError(
+                f"{engine} does not build for compute capability {capability}",
+                hint=f"one of: {known}",
+            )
+
+
+def _options(
+    engine: str, version: tuple[int, ...], gpu: Gpu | None, capabilities: tuple[int, ...]
+) -> BuildOptions:
+    if gpu is None:
+        return BuildOptions(compute_capabilities=capabilities)
+    cuda = Cuda()
+    try:
+        free_bytes = cuda.free_bytes()
+    finally:
+        cuda.close()
+    timing = cache.timing_file(f"{engine}-{_dotted(version)}-{gpu.compute_capability}-{gpu.name}")
+    return BuildOptions(free_bytes=free_bytes, timing=timing)
+
+
+def _capabilities(gpu: Gpu | None, wanted: tuple[int, ...]) -> str:
+    numbers = wanted if gpu is None else (gpu.compute_capability,)
+    return ", ".join(str(number) for number in numbers)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in version)
+
+
+def _tensor_names(engine: Any) -> list[str]:
+    return [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+
+
+def _spec(engine: Any, name: str) -> TensorSpec:
+    kind = engine.get_tensor_dtype(name).name
+    if kind not in _DTYPES:
+        raise EngineError(
+            f"the tensor {name!r} is of type {kind}, which NumPy does not know",
+            hint="export the file with float32 inputs and outputs",
+        )
+    return TensorSpec(name, _DTYPES[kind], tuple(map(_dimension, engine.get_tensor_shape(name))))
+
+
+def _dimension(size: int) -> Dimension:
+    return "batch" if size < 0 else int(size)
+
+
+def _check_feed(spec: TensorSpec, value: NDArray[Any]) -> None:
+    fits = len(value.shape) == len(spec.shape) and all(
+        isinstance(want, str) or want == size
+        for want, size in zip(spec.shape, value.shape, strict=True)
+    )
+    if not fits or value.dtype != spec.dtype:
+        wanted = "x".join(map(str, spec.shape))
+        raise EngineError(
+            f"input {spec.name!r} takes {spec.dtype} {wanted}, not {value.dtype} {value.shape}",
+            hint="check the input's shape and type against: edgecnn inspect FILE",
+        )
