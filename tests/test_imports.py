@@ -50,7 +50,18 @@ OWNERS = {
     "safetensors": {"zoo", "training"},
 }
 HEAVY = frozenset(
-    {"torch", "click", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "PIL", "cv2", "scipy", "rich"}
+    {
+        "torch",
+        "click",
+        "onnx",
+        "onnxruntime",
+        "tensorrt",
+        "tensorrt_rtx",
+        "PIL",
+        "cv2",
+        "scipy",
+        "rich",
+    }
 )
 
 

@@ -219,13 +219,13 @@ class TensorrtEngine:
         engine = self._engine
         if not hasattr(trt, "IRuntimeCache"):
             return engine.create_execution_context()
-        config = engine.create_runtime_config()
-        self._jit = config.create_runtime_cache()
+        runtime_config = engine.create_runtime_config()
+        self._jit = runtime_config.create_runtime_cache()
         kept = self._plan.folder / _JIT
         if kept.is_file():
             self._jit.deserialize(kept.read_bytes())  # refused where it is of another device
-        config.set_runtime_cache(self._jit)
-        return engine.create_execution_context(config)
+        runtime_config.set_runtime_cache(self._jit)
+        return engine.create_execution_context(runtime_config)
 
     def _keep_kernels(self) -> None:
         if self._jit is None:

@@ -85,8 +85,10 @@ class _Attempt:
         read = parser.parse_from_file(str(self._path))
         if read and network.num_outputs:
             return
-        said = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-        raise self.log.error(f"{self._path}: TensorRT cannot read it", *said)
+        faults = [parser.get_error(index) for index in range(parser.num_errors)]
+        place = _place(faults[0]) if faults else ""
+        said = [fault.desc() for fault in faults]
+        raise self.log.error(f"{self._path}: TensorRT cannot read it{place}", *said)
 
     def build(
         self, workspace_bytes: int | None, progress: Progress | None, *, allow_int8: bool
@@ -131,12 +133,19 @@ class _Attempt:
             config.add_optimization_profile(profile)
 
 
+def _place(fault: Any) -> str:
+    """Which node the parser stumbled over; before TensorRT 10 it knows only a number."""
+    if hasattr(fault, "node_operator") and hasattr(fault, "node_name"):
+        return f" at the {fault.node_operator()} {fault.node_name()!r}"
+    return f" at node {fault.node()}"
+
+
 def _network_flags(trt: Any) -> int:
-    flags, known = 0, trt.NetworkDefinitionCreationFlag
+    flags = 0
     if hasattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH"):
-        flags |= 1 << int(known.EXPLICIT_BATCH)
+        flags |= 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
     if hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
-        flags |= 1 << int(known.STRONGLY_TYPED)
+        flags |= 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     return flags
 
 
@@ -178,9 +187,9 @@ def _load_timings(config: Any, timing: Path | None) -> None:
 
 
 def _save_timings(config: Any, timing: Path | None) -> None:
-    cache = config.get_timing_cache() if timing is not None else None
-    if timing is None or cache is None:
+    timings = config.get_timing_cache() if timing is not None else None
+    if timing is None or timings is None:
         return
     # It only saves time: where there is no room for it the plan is as good.
     with contextlib.suppress(FileError), atomic_path(timing) as temporary:
-        temporary.write_bytes(bytes(cache.serialize()))
+        temporary.write_bytes(bytes(timings.serialize()))

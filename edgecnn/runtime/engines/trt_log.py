@@ -32,7 +32,7 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"No importer registered for op|Plugin not found|Unsupported ONNX",
-        "TensorRT has no such operation",
+        "there is no such operation in it",
         "export the model with an older opset, or use --engine onnxruntime",
     ),
     (
