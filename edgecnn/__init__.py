@@ -9,12 +9,13 @@ __version__ = "0.1.0"
 _VERBS = {
     "export": "edgecnn.pipeline.export",
     "quantize": "edgecnn.pipeline.quantize",
+    "half": "edgecnn.pipeline.half",
     "evaluate": "edgecnn.pipeline.measure",
     "profile": "edgecnn.pipeline.measure",
     "load": "edgecnn.runtime",
 }
 
-__all__ = ["__version__", "evaluate", "export", "load", "profile", "quantize"]
+__all__ = ["__version__", "evaluate", "export", "half", "load", "profile", "quantize"]
 
 
 def __getattr__(name: str) -> object:

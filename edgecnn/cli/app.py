@@ -9,7 +9,7 @@ import traceback
 import click
 
 from edgecnn import __version__
-from edgecnn.cli import demo, keep, look, make, measure, models, recipes, use
+from edgecnn.cli import demo, half, keep, look, make, measure, models, recipes, use
 from edgecnn.cli.speak import printable
 from edgecnn.errors import EdgecnnError
 
@@ -47,6 +47,7 @@ for command in (
     look.inspect,
     make.export,
     make.quantize,
+    half.half,
     make.compile_,
     measure.evaluate,
     measure.profile,

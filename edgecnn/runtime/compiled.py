@@ -50,16 +50,16 @@ def compile_engine(
     time for these GPUs. Raises FileError, ModelError, EngineError, UsageError.
     """
     if engine in TENSORRT:
-        from edgecnn.runtime.engines import tensorrt
+        from edgecnn.runtime.engines import trt_plans
 
-        plan = tensorrt.compile_plan(
+        plan = trt_plans.compile_plan(
             path,
             engine=engine,
             sha256=sha256,
             compute_capabilities=compute_capabilities,
             progress=progress,
         )
-        return Compiled(plan.folder, plan.built, tensorrt.PLAN)
+        return Compiled(plan.folder, plan.built, trt_plans.PLAN)
     if compute_capabilities:
         raise UsageError(
             f"--compute-capability says nothing to {engine}",

@@ -18,7 +18,7 @@ from tests import requirements
 
 HERE = Path(__file__).parent
 ENGINES = HERE.parent.parent / "edgecnn" / "runtime" / "engines"
-SOURCES = [ENGINES / name for name in ("trt_build.py", "tensorrt.py", "trt_log.py")]
+SOURCES = [ENGINES / name for name in ("trt_build.py", "trt_plans.py", "tensorrt.py", "trt_log.py")]
 TABLE = json.loads((HERE / "trt_api.json").read_text())
 VERSIONS: list[str] = TABLE.pop("versions")
 API: dict[str, dict[str, str]] = TABLE

@@ -1,15 +1,9 @@
-"""TensorRT 8.6 to 11 and TensorRT-RTX: plans out of the cache, and running them.
-
-The GPU's driver is asked before TensorRT is: some versions crash where there is none.
-"""
+"""Running a plan of TensorRT 8.6 to 11 or TensorRT-RTX on the GPU that is here."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,96 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Dimension, TensorSpec
-from edgecnn.errors import EngineError, FileError, UsageError
+from edgecnn.errors import EngineError, FileError
 from edgecnn.files import atomic_path
 from edgecnn.runtime import cache
 from edgecnn.runtime.engines.base import Feeds
-from edgecnn.runtime.engines.cuda import Buffer, Cuda, Gpu, find_gpu
-from edgecnn.runtime.engines.plan_file import read_plan_header
-from edgecnn.runtime.engines.trt_build import MAX_BATCH, BuildOptions, build_plan
-from edgecnn.runtime.engines.trt_log import Log, Progress
+from edgecnn.runtime.engines.cuda import Buffer, Cuda, find_gpu
+from edgecnn.runtime.engines.trt_build import MAX_BATCH
+from edgecnn.runtime.engines.trt_log import Log
+from edgecnn.runtime.engines.trt_plans import Plan, compile_plan, dotted, library
 
-PLAN = "model.plan"
-
-# By engine name: the modules that may hold it, and how to get them.
-_MODULES = {
-    "tensorrt": ("tensorrt",),
-    "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
-}
-_AHEAD_OF_TIME = "tensorrt-rtx"
-_INSTALL = {
-    "tensorrt": "on a Jetson: sudo apt install python3-libnvinfer; elsewhere: pip install tensorrt",
-    "tensorrt-rtx": "pip install 'edgecnn[tensorrt-rtx]'",
-}
 _JIT = "kernels.bin"
-_VERSION_PARTS = 4
-
 # TensorRT's DataType -> NumPy's name.
 _DTYPES = {
     "FLOAT": "float32", "HALF": "float16", "INT8": "int8", "UINT8": "uint8", "INT32": "int32",
     "INT64": "int64", "BOOL": "bool",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A plan in the cache, whether this call had to build it, and by what."""
-
-    folder: Path
-    built: bool
-    engine: str
-    version: tuple[int, ...]
-
-    @property
-    def path(self) -> Path:
-        """The plan's file."""
-        return self.folder / PLAN
-
-
-def compile_plan(
-    path: Path,
-    *,
-    engine: str,
-    sha256: str,
-    compute_capabilities: tuple[int, ...] = (),
-    progress: Progress | None = None,
-) -> Plan:
-    """Build the plan of a file, or find it in the cache.
-
-    The key is content, version (four parts), compute capability, device name and options.
-    `compute_capabilities` (86 is 8.6) asks TensorRT-RTX to build ahead of time for other GPUs,
-    without one here. Raises UsageError, FileError, ModelError, EngineError.
-    """
-    _check_engine(engine, compute_capabilities)
-    gpu = None if compute_capabilities else find_gpu()
-    trt = _library(engine)
-    _check_capabilities(trt, engine, compute_capabilities)
-    version = library_version(trt)
-    options = _options(engine, version, gpu, compute_capabilities)
-    key = {
-        "sha256": sha256,
-        "engine": f"{engine} {_dotted(version)}",
-        "compute_capability": _capabilities(gpu, compute_capabilities),
-        "device": gpu.name if gpu else "none: built ahead of time",
-        "options": f"typed by the graph, no TF32, open batches up to {MAX_BATCH}",
-    }
-    about = f"{path.name} for {key['engine']}, compute capability {key['compute_capability']}"
-
-    def build(folder: Path) -> None:
-        plan = build_plan(trt, path, options=options, progress=progress)
-        (folder / PLAN).write_bytes(plan)
-
-    for _ in range(2):
-        folder, built = cache.engine_entry(key, build, about=about)
-        plan = Plan(folder, built, engine, version)
-        header = read_plan_header(plan.path)
-        if header is not None and header.is_from(engine, version):
-            return plan
-        cache.discard(folder)
-    raise EngineError(
-        f"{plan.path}: {engine} {_dotted(version)} wrote a plan that names another version",
-        hint="its Python bindings and its libraries do not belong together: install it again",
-    )
 
 
 def open_plan(path: Path, *, engine: str, sha256: str) -> TensorrtEngine:
@@ -115,25 +34,11 @@ def open_plan(path: Path, *, engine: str, sha256: str) -> TensorrtEngine:
     A plan that TensorRT refuses is built once more. Raises as `compile_plan` does.
     """
     plan = compile_plan(path, engine=engine, sha256=sha256)
-    trt = _library(engine)
+    trt = library(engine)
     with contextlib.suppress(EngineError):
         return TensorrtEngine(trt, plan)
     cache.discard(plan.folder)
     return TensorrtEngine(trt, compile_plan(path, engine=engine, sha256=sha256))
-
-
-def library_version(trt: Any) -> tuple[int, ...]:
-    """The version in four parts; three where the library cannot be asked for its build.
-
-    The bindings of 8.6 to 10.7 name three parts, but plans hold four.
-    """
-    parts = tuple(int(part) for part in str(trt.__version__).split(".") if part.isdecimal())
-    if len(parts) >= _VERSION_PARTS:
-        return parts[:_VERSION_PARTS]
-    for soname in (f"libnvinfer.so.{parts[0]}", "libnvinfer.so"):
-        with contextlib.suppress(OSError, AttributeError):
-            return (*parts, int(ctypes.CDLL(soname).getInferLibBuildVersion()))
-    return parts
 
 
 class TensorrtEngine:
@@ -184,7 +89,7 @@ class TensorrtEngine:
         """Version, GPU, driver and where the plan came from."""
         capability = self._gpu.compute_capability
         return {
-            "engine": f"{self._plan.engine} {_dotted(self._plan.version)}",
+            "engine": f"{self._plan.engine} {dotted(self._plan.version)}",
             "provider": f"{self._gpu.name}, compute capability {capability / 10:.1f}",
             "driver": self._gpu.driver,
             "memory": "shared with the CPU" if self._gpu.integrated else "copied each run",
@@ -266,55 +171,6 @@ class TensorrtEngine:
             self._buffers[spec.name].to_host(cuda.stream, answers[spec.name].nbytes)
         cuda.wait()
         return answers
-
-
-def _library(engine: str) -> Any:
-    for module in _MODULES[engine]:
-        with contextlib.suppress(ImportError, OSError):
-            return importlib.import_module(module)
-    raise EngineError(f"{engine} is not installed", hint=_INSTALL[engine])
-
-
-def _check_engine(engine: str, wanted: tuple[int, ...]) -> None:
-    if wanted and engine != _AHEAD_OF_TIME:
-        raise UsageError(
-            f"{engine} builds for the GPU that is here, not for compute capability {wanted[0]}",
-            hint=f"build it on the device itself, or take --engine {_AHEAD_OF_TIME}",
-        )
-
-
-def _check_capabilities(trt: Any, engine: str, wanted: tuple[int, ...]) -> None:
-    names = trt.ComputeCapability.__members__ if hasattr(trt, "ComputeCapability") else ()
-    for capability in wanted:
-        if f"SM{capability}" not in names:
-            known = ", ".join(name.removeprefix("SM") for name in names if name.startswith("SM"))
-            raise UsageError(
-                f"{engine} does not build for compute capability {capability}",
-                hint=f"one of: {known}",
-            )
-
-
-def _options(
-    engine: str, version: tuple[int, ...], gpu: Gpu | None, capabilities: tuple[int, ...]
-) -> BuildOptions:
-    if gpu is None:
-        return BuildOptions(compute_capabilities=capabilities)
-    cuda = Cuda()
-    try:
-        free_bytes = cuda.free_bytes()
-    finally:
-        cuda.close()
-    timing = cache.timing_file(f"{engine}-{_dotted(version)}-{gpu.compute_capability}-{gpu.name}")
-    return BuildOptions(free_bytes=free_bytes, timing=timing)
-
-
-def _capabilities(gpu: Gpu | None, wanted: tuple[int, ...]) -> str:
-    numbers = wanted if gpu is None else (gpu.compute_capability,)
-    return ", ".join(str(number) for number in numbers)
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(str(part) for part in version)
 
 
 def _tensor_names(engine: Any) -> list[str]:
