@@ -42,7 +42,10 @@ _DAMAGED = "copy or export the file again"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What stands at the top of an ONNX file, without its weights."""
+    """What stands at the top of an ONNX file, without its weights.
+
+    `half_scales` says that some of its INT8 has float16 scales.
+    """
 
     ir_version: int
     opset: int
@@ -51,6 +54,7 @@ class Header:
     outputs: tuple[TensorSpec, ...]
     quantized: bool
     external: tuple[str, ...] = ()
+    half_scales: bool = False
 
 
 def read_header(path: Path) -> Header:
@@ -105,9 +109,11 @@ def write_contract(source: Path | bytes, target: Path, contract: Contract) -> No
 
 _MODEL_IR, _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA = 1, 7, 8, 14
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
-_NODE_OP, _NODE_ATTRIBUTE = 4, 5
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11)
 _TENSOR_DIMS, _TENSOR_DTYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 8, 9, 13
+_FLOAT16 = 10
+_SCALED_OPS, _SCALE = ("QuantizeLinear", "DequantizeLinear"), 1  # and which input the scale is
 _QUANTIZED_OPS = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "DynamicQuantizeLinear")
 
 
@@ -154,13 +160,25 @@ class _Walker:
         self._path = path
         self._quantized = False
         self._external: set[str] = set()
+        self._scales: set[str] = set()
+        self._half: set[str] = set()
+        self._halves = 0
 
     def header(
         self, ir_version: int, opset: int, metadata: dict[str, str], graph: memoryview
     ) -> Header:
         inputs, outputs = self._graph(graph, depth=0)
         external = tuple(sorted(self._external))
-        return Header(ir_version, opset, metadata, inputs, outputs, self._quantized, external)
+        return Header(
+            ir_version,
+            opset,
+            metadata,
+            inputs,
+            outputs,
+            self._quantized,
+            external,
+            half_scales=not self._scales.isdisjoint(self._half),
+        )
 
     def _graph(
         self, data: memoryview, *, depth: int
@@ -181,11 +199,21 @@ class _Walker:
         return tuple(spec for spec in inputs if spec.name not in weights), tuple(outputs)
 
     def _node(self, data: memoryview, *, depth: int) -> None:
+        op, inputs, outputs, halves = "", [], [], self._halves
         for field in fields(data):
             if field.number == _NODE_OP:
-                self._quantized |= decode(field.payload) in _QUANTIZED_OPS
+                op = decode(field.payload)
+            elif field.number == _NODE_INPUT:
+                inputs.append(decode(field.payload))
+            elif field.number == _NODE_OUTPUT:
+                outputs.append(decode(field.payload))
             elif field.number == _NODE_ATTRIBUTE:
                 self._attribute(field.payload, depth=depth)
+        self._quantized |= op in _QUANTIZED_OPS
+        if op in _SCALED_OPS:
+            self._scales.update(inputs[_SCALE : _SCALE + 1])
+        elif op == "Constant" and self._halves > halves:  # its tensor has no name of its own
+            self._half.update(outputs)
 
     def _attribute(self, data: memoryview, *, depth: int) -> None:
         for field in fields(data):
@@ -209,10 +237,16 @@ class _Walker:
                 raw_bytes = len(field.payload)
             elif field.number == _TENSOR_EXTERNAL:
                 external.update([_entry(field.payload)])
+        self._note(name, dtype)
         self._check_size(name, math.prod(dims), dtype, raw_bytes)
         if external:
             self._check_external(external.get("location", ""))
         return name
+
+    def _note(self, name: str, dtype: int) -> None:
+        if dtype == _FLOAT16:
+            self._half.add(name)
+            self._halves += 1
 
     def _check_size(self, name: str, elements: int, dtype: int, raw_bytes: int | None) -> None:
         _, element_bytes = _DTYPES.get(dtype, ("", 0))

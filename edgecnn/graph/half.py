@@ -160,13 +160,14 @@ def _by_kind(node: NodeProto, floats: Collection[str], edges: Wiring) -> str | N
 
 
 def _is_integer(node: NodeProto, sources: Collection[str], edges: Wiring) -> bool:
-    """Whether engines make INT8 of a node: it stands behind DQ, and has weights or a Q behind."""
+    """Whether engines make INT8 of a node: all it reads comes from DQ, and so do its weights."""
     producers = [edges.producers.get(name) for name in sources]
     if not producers or not all(one and one.op_type == "DequantizeLinear" for one in producers):
         return False
+    if node.op_type in _LAYERS:
+        return node.input[1] in sources
     readers = [reader for name in node.output for reader in edges.consumers.get(name, ())]
-    followed = bool(readers) and all(reader.op_type == "QuantizeLinear" for reader in readers)
-    return followed or node.op_type in _LAYERS
+    return bool(readers) and all(reader.op_type == "QuantizeLinear" for reader in readers)
 
 
 def _by_weights(node: NodeProto, edges: Wiring) -> str | None:

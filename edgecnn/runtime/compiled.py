@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from edgecnn.errors import EdgecnnError, EngineError, UsageError
+from edgecnn.errors import EdgecnnError, EngineError, ModelError, UsageError
+from edgecnn.onnxfile import read_header
 from edgecnn.runtime import cache
 from edgecnn.runtime.engines.base import Engine
 from edgecnn.runtime.facts import cpu_flags
@@ -66,6 +67,7 @@ def compile_engine(
             hint="it goes with --engine tensorrt-rtx",
         )
     ort = _onnxruntime(engine)
+    _refuse_half_scales(path)
     key = {
         "sha256": sha256,
         "engine": f"onnxruntime {ort.VERSION}",
@@ -91,6 +93,7 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
 
         return tensorrt.open_plan(path, engine=engine, sha256=sha256)
     ort = _onnxruntime(engine)
+    _refuse_half_scales(path)
     why = "damaged"
     for _ in range(2):
         try:
@@ -103,6 +106,19 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
             return _opened(ort, compiled.graph, graph=graph, threads=threads, optimised=True)
         cache.discard(compiled.folder)
     return _opened(ort, path, graph=f"not cached: {why}", threads=threads, optimised=False)
+
+
+def _refuse_half_scales(path: Path) -> None:
+    """ONNX Runtime folds float16 scales into its INT8 layers and answers wrongly, without a word.
+
+    Its optimizer WeightBiasQuantization multiplies two of them in float16, where the product is
+    hardly above zero. Files of ours keep their scales in float32.
+    """
+    if read_header(path).half_scales:
+        raise ModelError(
+            f"{path}: INT8 with float16 scales, from which onnxruntime computes wrong answers",
+            hint="keep the scales in float32: edgecnn half INT8_FILE, or --engine tensorrt",
+        )
 
 
 def _opened(
