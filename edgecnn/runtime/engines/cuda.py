@@ -124,11 +124,15 @@ class Buffer:
         size = ctypes.c_size_t(self._size_bytes)
         flags = ctypes.c_uint(_HOST_MAPPED if is_shared else 0)
         call("cuMemHostAlloc", ctypes.byref(self._host), size, flags)
-        if is_shared:
-            place = ctypes.byref(self._device)
-            call("cuMemHostGetDevicePointer_v2", place, self._host, ctypes.c_uint(0))
-        else:
-            call("cuMemAlloc_v2", ctypes.byref(self._device), size)
+        try:
+            if is_shared:
+                place = ctypes.byref(self._device)
+                call("cuMemHostGetDevicePointer_v2", place, self._host, ctypes.c_uint(0))
+            else:
+                call("cuMemAlloc_v2", ctypes.byref(self._device), size)
+        except EngineError:
+            call("cuMemFreeHost", self._host)
+            raise
         raw = (ctypes.c_uint8 * self._size_bytes).from_address(self._host.value or 0)
         self._array: NDArray[Any] = np.frombuffer(memoryview(raw).cast("B"), dtype=kind)
 

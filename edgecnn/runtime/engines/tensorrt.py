@@ -35,8 +35,11 @@ def open_plan(path: Path, *, engine: str, sha256: str) -> TensorrtEngine:
     """
     plan = compile_plan(path, engine=engine, sha256=sha256)
     trt = library(engine)
-    with contextlib.suppress(EngineError):
+    try:
         return TensorrtEngine(trt, plan)
+    except EngineError:
+        if plan.built:
+            raise
     cache.discard(plan.folder)
     return TensorrtEngine(trt, compile_plan(path, engine=engine, sha256=sha256))
 
@@ -143,8 +146,9 @@ class TensorrtEngine:
         """Memory for the largest batch; the context learns where it lies."""
         engine, context = self._engine, self._context
         for spec in self._inputs:
-            largest = engine.get_tensor_profile_shape(spec.name, 0)[-1]
-            context.set_input_shape(spec.name, tuple(largest))
+            if spec.batch is None:
+                largest = engine.get_tensor_profile_shape(spec.name, 0)[-1]
+                context.set_input_shape(spec.name, tuple(largest))
         buffers: dict[str, Buffer] = {}
         for spec in (*self._inputs, *self._outputs):
             shape = tuple(context.get_tensor_shape(spec.name))
