@@ -116,7 +116,7 @@ def _tell(halved: Halved, images: CalibrationSet, narrator: Narrator) -> None:
     parity = halved.parity
     narrator.line(
         "check",
-        f"FP16 against the source on {parity.n} images kept aside: max |diff| "
+        f"FP16, rounded as GPUs do, against the source on {parity.n} images kept aside: max |diff| "
         f"{parity.max_abs_diff:.1e}, {parity.rel:.2%} of the largest output, SQNR "
         f"{parity.sqnr_db:.1f} dB, top-1 equal on {parity.top1_equal} of {parity.n}",
     )

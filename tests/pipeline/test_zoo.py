@@ -1,4 +1,4 @@
-"""Every network of the zoo that sees one image: exported, checked, quantized, run."""
+"""Every network of the zoo that sees one image: exported, checked, quantized, run and built."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from edgecnn.pipeline.sources import Network
 from edgecnn.runtime import load
 from edgecnn.zoo import ModelSpec, find, names
 from edgecnn.zoo.randomize import random_network
+from tests.pipeline.building import check_builds
 
 SIDE = 64
 # The least that some can take: their last maps would be smaller than the kernels over them.
@@ -86,3 +87,4 @@ def test_a_network_goes_all_the_way(spec: ModelSpec, tmp_path: Path) -> None:
             assert model.verify().passed
             if spec.task == "classification":
                 assert len(model.classify(image)) == 5
+    check_builds(fp32.path)
