@@ -163,6 +163,7 @@ def quantize(
         ranges=ranges,
         keep_float=keep_float,
         seed=seed,
+        against=data,
         contract=contract,
     )
     result = quantize_file(
@@ -186,6 +187,7 @@ def _accuracy(
 
 
 def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
+    from edgecnn.pipeline.findings import document
     from edgecnn.pipeline.quantize import ranges_path
 
     quantized, check = result.quantized, result.quantized.check
@@ -197,6 +199,7 @@ def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
         "target": result.target,
         "method": quantized.ranges.method,
         "calibration_images": result.calibration_images,
+        "calibration": document(result.checkup),
         "float_layers": list(quantized.float_layers),
         "steps": [
             {"name": step.name, "gained_db": step.gained_db, "kept": step.kept}

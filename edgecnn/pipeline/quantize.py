@@ -11,6 +11,7 @@ from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
 from edgecnn.errors import FileError, ModelError, UsageError
 from edgecnn.files import human_size, read_error, sha256_of, write_text
+from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.targets import find_target, x86_target
@@ -23,9 +24,12 @@ from edgecnn.pipeline.contracts import (
     tool_versions,
     write_model,
 )
+from edgecnn.pipeline.doctor import Checkup, short_checkup
 from edgecnn.pipeline.export import check_target
+from edgecnn.pipeline.findings import tell_short
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.narrator import Narrator, Silent
+from edgecnn.pipeline.unfinished import unfinished_calibration
 from edgecnn.runtime.facts import cpu_flags
 from edgecnn.runtime.worker import peak_rss_bytes
 
@@ -37,7 +41,10 @@ MAX_BOX_IMAGES = 64
 
 @dataclass(frozen=True, slots=True)
 class QuantizeOptions:
-    """How to quantize; `target` None is the local CPU's, `ranges` a file of an earlier run."""
+    """How to quantize; `target` None is the local CPU's, `ranges` a file of an earlier run.
+
+    `against` holds the evaluation images, none of which should be calibrated with.
+    """
 
     target: str | None = None
     method: str = "auto"
@@ -45,12 +52,13 @@ class QuantizeOptions:
     ranges: Path | None = None
     keep_float: tuple[str, ...] = ()
     seed: int = 0
+    against: Path | None = None
     contract: ContractOptions = field(default_factory=ContractOptions)
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizeResult:
-    """What came of a quantization; `boxes` of a detector."""
+    """What came of a quantization; `boxes` of a detector, `checkup` of the calibration set."""
 
     source: Path
     path: Path
@@ -60,6 +68,7 @@ class QuantizeResult:
     calibration_images: int
     wall_s: float
     peak_rss_bytes: int | None
+    checkup: Checkup
     boxes: BoxCheck | None = None
 
 
@@ -88,8 +97,12 @@ def quantize(
     for path in (target, ranges_path(target)):
         check_target(path, force=force)
     contract = _float_contract(source, options.contract)
-    _tell_images(images, narrator)
-    quantized = _quantized(source, contract, images, options, narrator)
+    to_fit, aside = images.split(HELD_OUT_SHARE, seed=options.seed)
+    parts = Frames(to_fit, contract), Frames(aside, contract)
+    checkup = short_checkup(images, source, parts, against=options.against, narrator=narrator)
+    tell_short(checkup, narrator)
+    checkpoint = unfinished_calibration(source, to_fit, parts[0], narrator)
+    quantized = _quantized(source, parts, images, options, checkpoint, narrator)
     boxes = _boxes(source, contract, images, quantized, options)
     _tell_steps(quantized, boxes, narrator)
     draft = _draft(source, contract, images, quantized, options)
@@ -98,6 +111,7 @@ def quantize(
     contract = write_model(quantized.model.SerializeToString(), target, draft)
     write_text(ranges_path(target), quantized.ranges.to_json())
     target_name = _target_name(options)
+    checkpoint.forget()
     size = human_size(target.stat().st_size)
     narrator.line("wrote", f"{target}  {size}   for {find_target(target_name).description}")
     return QuantizeResult(
@@ -109,6 +123,7 @@ def quantize(
         calibration_images=images.count,
         wall_s=time.perf_counter() - started_s,
         peak_rss_bytes=peak_rss_bytes(),
+        checkup=checkup,
         boxes=boxes,
     )
 
@@ -132,14 +147,13 @@ def _target_name(options: QuantizeOptions) -> str:
 
 def _quantized(
     source: Path,
-    contract: Contract,
+    parts: tuple[Frames, Frames],
     images: CalibrationSet,
     options: QuantizeOptions,
+    checkpoint: Checkpoint,
     narrator: Narrator,
 ) -> Quantized:
-    fit, held_out = (
-        Frames(part, contract) for part in images.split(HELD_OUT_SHARE, seed=options.seed)
-    )
+    fit, held_out = parts
     ranges = _read_ranges(options.ranges) if options.ranges else None
     with narrator.progress("quantize") as progress:
         return quantize_model(
@@ -154,6 +168,7 @@ def _quantized(
             keep_float=options.keep_float,
             ranges=ranges,
             progress=progress,
+            checkpoint=checkpoint,
         )
 
 
@@ -219,13 +234,6 @@ def _draft(
     return Draft(
         contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
     )
-
-
-def _tell_images(images: CalibrationSet, narrator: Narrator) -> None:
-    alike = f", {images.near_duplicates} near-duplicates" if images.near_duplicates else ""
-    narrator.line("calibration", f"{images.count} images from {images.name}{alike}")
-    if images.is_random:
-        narrator.warn("calibrated on random noise, as asked: real images will lose accuracy")
 
 
 def _tell_steps(quantized: Quantized, boxes: BoxCheck | None, narrator: Narrator) -> None:
