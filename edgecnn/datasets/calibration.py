@@ -142,7 +142,7 @@ def survey(
             unreadable.append(error)
         if progress:
             progress(done, len(members))
-    is_random = _word(source) == "random"
+    is_random = word_of(source) == "random"
     prints = [] if is_random else [look.fingerprint for look in looks.values()]
     images = CalibrationSet(
         name=str(source),
@@ -156,7 +156,7 @@ def survey(
 
 
 def _find(source: str | Path, seed: int) -> Source:
-    word = _word(source)
+    word = word_of(source)
     if word is None:
         return Files(_paths(Path(source)))
     count = int(str(source).partition(":")[2] or _DEFAULT_COUNTS[word])
@@ -167,8 +167,8 @@ def _find(source: str | Path, seed: int) -> Source:
     return Drawn(count, partial(_noise, seed=seed))
 
 
-def _word(source: str | Path) -> str | None:
-    """The word that `source` is, or None where it is a path."""
+def word_of(source: str | Path) -> str | None:
+    """The word that `source` is (natural, photos, random), or None where it is a path."""
     match = re.fullmatch(r"(natural|photos|random)(:[0-9]{1,9})?", str(source))
     if match is None or isinstance(source, Path) or Path(source).exists():
         return None

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import tomllib
 
-from edgecnn.datasets.calibration import CalibrationSet, Survey, open_calibration, survey
+from edgecnn.datasets.calibration import CalibrationSet, Survey, open_calibration, survey, word_of
 from edgecnn.errors import DataError, RecipeError
 from edgecnn.files import read_error
 from edgecnn.pipeline.narrator import Progress
@@ -77,8 +77,14 @@ def _described(word: str, *, limit: int | None, seed: int, base: Path) -> _Descr
     numbers = {key: _typed(table, key, int, path) for key in ("count", "seed")}
     if not texts["source"]:
         raise RecipeError(f"{path}: it names no source", hint='add: source = "folder of images"')
+    source = _source(texts["source"], path.parent)
+    if texts["origin"] and word_of(source) is None and not Path(source).exists():
+        raise DataError(
+            f"{path}: its images are not in {path.parent / source}",
+            hint=f"where they come from: {texts['origin']}",
+        )
     return _Description(
-        source=_source(texts["source"], path.parent),
+        source=source,
         limit=limit or numbers["count"],
         seed=numbers["seed"] or 0,
         path=path,
