@@ -11,6 +11,7 @@ crops of the packaged photographs.
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -28,7 +29,10 @@ from edgecnn.graph.ranges import METHODS, PERCENTILE, learn
 from edgecnn.graph.targets import find_target
 from edgecnn.onnxfile import read_contract
 from edgecnn.pipeline.calibration import find_calibration
+from edgecnn.pipeline.doctor import short_checkup
 from edgecnn.pipeline.frames import Frames
+from edgecnn.pipeline.narrator import Silent
+from edgecnn.pipeline.quantize import HELD_OUT_SHARE
 from edgecnn.runtime.worker import peak_rss_bytes
 
 OUTPUT = Path("bench-output")
@@ -41,11 +45,15 @@ Run = dict[str, Any]
 
 
 def edgecnn(source: str, count: int) -> None:
-    """Ranges by every method, as `quantize` learns them."""
-    images = Frames(find_calibration(source, limit=count), read_contract(MODEL))
+    """A look at the images and ranges by every method, as `quantize` does both."""
+    images, contract = find_calibration(source, limit=count), read_contract(MODEL)
+    fit, held_out = images.split(HELD_OUT_SHARE)
+    parts = Frames(fit, contract), Frames(held_out, contract)
+    short_checkup(images, MODEL, parts, narrator=Silent())
     model = fold(read_model(MODEL))
     plan = make_plan(model, find_target("onnxruntime-x86"))
-    histograms = observe(model, plan.watched, images.tensors())
+    tensors = itertools.chain.from_iterable(part.tensors() for part in parts)
+    histograms = observe(model, plan.watched, tensors)
     for method in METHODS:
         learn(histograms, method)
 

@@ -38,7 +38,6 @@ class CalibrationSet:
     source: Source
     members: tuple[int, ...]
     looks: tuple[Look, ...]
-    near_duplicates: int = 0
     is_random: bool = False
 
     @property
@@ -50,6 +49,16 @@ class CalibrationSet:
     def count(self) -> int:
         """How many images there are."""
         return len(self.members)
+
+    @property
+    def near_duplicates(self) -> int:
+        """How many of them show nearly the same as an earlier one; of noise none is looked for."""
+        return 0 if self.is_random else near_duplicates(self.fingerprints)
+
+    @property
+    def fingerprints(self) -> tuple[bytes, ...]:
+        """The fingerprint of each image."""
+        return tuple(look.fingerprint for look in self.looks)
 
     @property
     def sha256(self) -> str:
@@ -142,15 +151,12 @@ def survey(
             unreadable.append(error)
         if progress:
             progress(done, len(members))
-    is_random = word_of(source) == "random"
-    prints = [] if is_random else [look.fingerprint for look in looks.values()]
     images = CalibrationSet(
         name=str(source),
         source=found,
         members=tuple(looks),
         looks=tuple(looks.values()),
-        near_duplicates=near_duplicates(prints),
-        is_random=is_random,
+        is_random=word_of(source) == "random",
     )
     return Survey(images, tuple(unreadable))
 

@@ -17,6 +17,7 @@ BITS = 64
 NEAR = 3
 ALIKE = 10
 
+_BLOCK = 512
 _ROWS = 4096  # compared at a time: 16 MB of distances for each thousand on the other side
 
 
@@ -28,12 +29,16 @@ def fingerprint(thumbnail: Image) -> bytes:
 def leaders(fingerprints: Sequence[bytes], *, within: int) -> tuple[int, ...]:
     """The first of each kind: places of those that lie near no earlier leader."""
     signs = _signs(fingerprints)
-    kept = np.empty_like(signs)
     chosen: list[int] = []
-    for place, candidate in enumerate(signs):
-        if not (_distances(kept[: len(chosen)], candidate) <= within).any():
-            kept[len(chosen)] = candidate
-            chosen.append(place)
+    for start in range(0, len(signs), _BLOCK):
+        block = signs[start : start + _BLOCK]
+        near_kept = _distances(block, signs[chosen].T) <= within
+        led: NDArray[np.bool_] = np.asarray(near_kept.any(axis=1))
+        near = _distances(block, block.T) <= within
+        for place in range(len(block)):
+            if not led[place]:
+                chosen.append(start + place)
+                led |= near[place]
     return tuple(chosen)
 
 

@@ -15,7 +15,7 @@ from edgecnn.datasets.duplicates import ALIKE, NEAR, leaders, near_any
 from edgecnn.errors import DataError, EdgecnnError
 from edgecnn.graph.convergence import Convergence, convergence
 from edgecnn.pipeline.calibration import survey_calibration
-from edgecnn.pipeline.contracts import ContractOptions, contract_of
+from edgecnn.pipeline.contracts import ContractOptions, float_contract
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.measure import TABLES
 from edgecnn.pipeline.narrator import Narrator, Progress, Silent
@@ -88,7 +88,7 @@ def check_calibration(
     raises.
     """
     options, narrator = options or CheckOptions(), narrator or Silent()
-    contract = contract_of(options.model, options.contract) if options.model else None
+    contract = float_contract(options.model, options.contract) if options.model else None
     with narrator.progress("images") as progress:
         found, problem = survey_calibration(
             word, limit=options.limit, seed=options.seed, progress=progress
@@ -142,14 +142,13 @@ def checkup(
 ) -> Checkup:
     """Put together what was found out."""
     images = found.images
-    prints = [look.fingerprint for look in images.looks]
     return Checkup(
         name=images.name,
         images=images.count,
         sha256=images.sha256,
         unreadable=tuple(str(error) for error in found.unreadable),
         near_duplicates=_near_duplicates(images),
-        scenes=len(leaders(prints, within=ALIKE)),
+        scenes=len(leaders(images.fingerprints, within=ALIKE)),
         light=_light(images),
         is_random=images.is_random,
         overlap=overlap,
@@ -162,7 +161,7 @@ def checkup(
 def _near_duplicates(images: CalibrationSet) -> tuple[str, ...]:
     if images.is_random:
         return ()
-    first = leaders([look.fingerprint for look in images.looks], within=NEAR)
+    first = leaders(images.fingerprints, within=NEAR)
     return _labels(images, np.setdiff1d(np.arange(images.count), first))
 
 
@@ -195,9 +194,7 @@ def find_overlap(
         others = survey(folder, progress=progress).images
     digests = set(others.digests)
     exact = np.array([look.digest in digests for look in images.looks], np.bool_)
-    near = near_any(
-        [look.fingerprint for look in images.looks], [look.fingerprint for look in others.looks]
-    )
+    near = near_any(images.fingerprints, others.fingerprints)
     return Overlap(
         against=str(against),
         images=others.count,

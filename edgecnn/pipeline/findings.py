@@ -26,6 +26,8 @@ MIN_CONTRAST = 20.0
 MAX_MEAN, STD = 1.0, (0.2, 2.0)  # of the network's input values
 _CLASSES_TO_JUDGE = 5
 _NAMED = 2
+_CAUSES = 5
+_NAME_WIDTH = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +116,16 @@ def _images(checkup: Checkup) -> Finding:
     bad = len(checkup.unreadable)
     if not bad:
         return Finding("images", text)
-    warning = f"{_many(bad, 'image')} cannot be read: {'; '.join(checkup.unreadable)}"
+    shown = "; ".join(checkup.unreadable[:_CAUSES])
+    more = f"; … (--json names all {bad})" if bad > _CAUSES else ""
+    warning = f"{_many(bad, 'image')} cannot be read: {shown}{more}"
     return Finding("images", f"{text}, {bad} more cannot be read", warning)
 
 
 def _different(checkup: Checkup) -> Finding:
     count, alike, scenes = checkup.images, len(checkup.near_duplicates), checkup.scenes
     names = _named(checkup.near_duplicates)
-    text = f"{_many(alike, 'near-duplicate')}{names}, {scenes:,} different scenes"
+    text = f"{_many(alike, 'near-duplicate')}{names}, {_many(scenes, 'different scene')}"
     warning = None
     if alike > MAX_ALIKE_SHARE * count:
         warning = (
@@ -151,7 +155,7 @@ def _overlap(overlap: Overlap) -> Finding:
 def _light(light: Light, count: int) -> Finding:
     text = f"brightness {light.brightness:.0f}, contrast {light.contrast:.0f} of 255 (medians)"
     outliers = [
-        f"{len(names)} {what}{_named(names)}"
+        f"{len(names)} {what}"
         for names, what in (
             (light.dark, "dark"),
             (light.bright, "overexposed"),
@@ -245,8 +249,8 @@ def _ranges(converged: Convergence) -> Finding:
     mean = fmean(change.values())
     worst = max(change, key=lambda name: change[name])
     text = (
-        f"{MORE_IMAGES} more images would change them by about {mean:.1%} on average, "
-        f"at most {change[worst]:.1%} ({worst})"
+        f"{MORE_IMAGES} more images would change them by about {mean:.1%}, "
+        f"at most {change[worst]:.1%} ({_end_of(worst)})"
     )
     warning = None
     if mean > MAX_CHANGE:
@@ -266,6 +270,11 @@ def _named(labels: tuple[str, ...]) -> str:
     """The first of them in brackets: ' (a.jpg, b.jpg, …)'."""
     shown = ", ".join(labels[:_NAMED])
     return f" ({shown}{', …' if len(labels) > _NAMED else ''})" if labels else ""
+
+
+def _end_of(name: str) -> str:
+    """The last characters of a long tensor name, which tell it from the others."""
+    return name if len(name) <= _NAME_WIDTH else f"…{name[1 - _NAME_WIDTH :]}"
 
 
 def _fields(part: Light | Overlap | None) -> dict[str, Any] | None:

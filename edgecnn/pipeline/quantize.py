@@ -9,18 +9,17 @@ from typing import Any
 
 from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
-from edgecnn.errors import FileError, ModelError, UsageError
+from edgecnn.errors import FileError, UsageError
 from edgecnn.files import human_size, read_error, sha256_of, write_text
 from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.targets import find_target, x86_target
-from edgecnn.onnxfile import read_header
 from edgecnn.pipeline.boxes import LEAST_IOU, LEAST_SCORE, BoxCheck, compare_boxes
 from edgecnn.pipeline.contracts import (
     ContractOptions,
     Draft,
-    contract_of,
+    float_contract,
     tool_versions,
     write_model,
 )
@@ -96,7 +95,7 @@ def quantize(
         raise UsageError(f"{target} would overwrite its own source", hint="name another: -o FILE")
     for path in (target, ranges_path(target)):
         check_target(path, force=force)
-    contract = _float_contract(source, options.contract)
+    contract = float_contract(source, options.contract)
     to_fit, aside = images.split(HELD_OUT_SHARE, seed=options.seed)
     parts = Frames(to_fit, contract), Frames(aside, contract)
     checkup = short_checkup(images, source, parts, against=options.against, narrator=narrator)
@@ -131,14 +130,6 @@ def quantize(
 def ranges_path(int8: Path) -> Path:
     """Where the ranges of an INT8 file lie, to be reused: beside it."""
     return int8.with_name(f"{int8.stem}.ranges.json")
-
-
-def _float_contract(source: Path, options: ContractOptions) -> Contract:
-    if read_header(source).quantized:
-        raise ModelError(
-            f"{source}: it is quantized already", hint="quantize the float file that it came from"
-        )
-    return contract_of(source, options)
 
 
 def _target_name(options: QuantizeOptions) -> str:

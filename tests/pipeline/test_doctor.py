@@ -174,7 +174,7 @@ def test_how_far_the_ranges_would_still_move_is_foretold(photos: Path, network: 
     assert found.convergence.images == 32
     assert "64 more images would change them by about" in told(found, "ranges")
     settled = replace(found, convergence=Convergence(32, {"a": 0.001, "b": 0.02}))
-    assert "about 0.4% on average, at most 0.8% (b)" in told(settled, "ranges")
+    assert "about 0.4%, at most 0.8% (b)" in told(settled, "ranges")
     assert "ranges" not in warnings(settled)
     unsettled = replace(found, convergence=Convergence(32, {"a": 0.2, "b": 0.3}))
     assert "not settled" in warnings(unsettled)["ranges"]
