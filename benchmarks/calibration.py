@@ -11,7 +11,6 @@ crops of the packaged photographs.
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
@@ -32,7 +31,6 @@ from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.doctor import short_checkup
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.narrator import Silent
-from edgecnn.pipeline.quantize import HELD_OUT_SHARE
 from edgecnn.runtime.worker import peak_rss_bytes
 
 OUTPUT = Path("bench-output")
@@ -47,13 +45,11 @@ Run = dict[str, Any]
 def edgecnn(source: str, count: int) -> None:
     """A look at the images and ranges by every method, as `quantize` does both."""
     images, contract = find_calibration(source, limit=count), read_contract(MODEL)
-    fit, held_out = images.split(HELD_OUT_SHARE)
-    parts = Frames(fit, contract), Frames(held_out, contract)
-    short_checkup(images, MODEL, parts, narrator=Silent())
+    frames = Frames(images, contract)
+    short_checkup(images, MODEL, (frames,), narrator=Silent())
     model = fold(read_model(MODEL))
     plan = make_plan(model, find_target("onnxruntime-x86"))
-    tensors = itertools.chain.from_iterable(part.tensors() for part in parts)
-    histograms = observe(model, plan.watched, tensors)
+    histograms = observe(model, plan.watched, frames.tensors())
     for method in METHODS:
         learn(histograms, method)
 

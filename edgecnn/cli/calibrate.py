@@ -46,8 +46,9 @@ def calibrate(
     edgecnn calibrate photos/ --model mobilenetv2.onnx --against labelled/
     edgecnn calibrate calibration/packaged-photos.toml --model mobilenetv2.onnx --json
     """  # noqa: D301  \b is click's word for 'do not wrap'
+    from edgecnn.pipeline.checkup_json import document
     from edgecnn.pipeline.doctor import CheckOptions, check_calibration
-    from edgecnn.pipeline.findings import document, findings, verdict
+    from edgecnn.pipeline.findings import findings, verdict
 
     del check
     chosen = CheckOptions(model=model, against=against, limit=images, seed=seed, contract=contract)

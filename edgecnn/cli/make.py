@@ -187,7 +187,7 @@ def _accuracy(
 
 
 def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
-    from edgecnn.pipeline.findings import document
+    from edgecnn.pipeline.checkup_json import document
     from edgecnn.pipeline.quantize import ranges_path
 
     quantized, check = result.quantized, result.quantized.check

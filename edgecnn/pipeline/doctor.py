@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,8 +97,9 @@ def check_calibration(
     seen = converged = None
     if options.model and contract and not problem and not found.images.is_random:
         sample = found.images.sample(MAX_SEEN_IMAGES, seed=options.seed)
+        frames = Frames(sample, contract, keep_bytes=0)
         with narrator.progress("network") as progress:
-            seen = look_through(options.model, contract, (Frames(sample, contract),), progress)
+            seen = look_through(options.model, contract, (frames,), progress)
         with narrator.progress("ranges") as progress:
             halves = found.images.split(0.5, seed=options.seed)
             converged = _convergence(options.model, contract, halves, progress)
@@ -113,7 +115,7 @@ def check_calibration(
 def short_checkup(
     images: CalibrationSet,
     model: Path,
-    parts: tuple[Frames, Frames],
+    parts: Sequence[Frames],
     *,
     against: Path | None = None,
     narrator: Narrator,
@@ -123,8 +125,9 @@ def short_checkup(
     A network that does not run is left to the quantizer, which knows better what is wrong with it.
     """
     contract = parts[0].contract
-    sampled = images.count > MAX_SEEN_IMAGES
-    looked_at = (Frames(images.sample(MAX_SEEN_IMAGES), contract),) if sampled else parts
+    looked_at = parts
+    if images.count > MAX_SEEN_IMAGES:
+        looked_at = (Frames(images.sample(MAX_SEEN_IMAGES), contract, keep_bytes=0),)
     seen = None
     with narrator.progress("calibration") as progress, contextlib.suppress(EdgecnnError):
         seen = None if images.is_random else look_through(model, contract, looked_at, progress)
@@ -210,7 +213,7 @@ def _convergence(
     parts: tuple[CalibrationSet, CalibrationSet],
     progress: Progress,
 ) -> Convergence:
-    first, second = (Frames(part, contract) for part in parts)
+    first, second = (Frames(part, contract, keep_bytes=0) for part in parts)
     total, done = first.count + second.count, 0
 
     def tick() -> None:

@@ -19,10 +19,12 @@ class Frames:
     """Preprocessed images in the network's batch size.
 
     Decoding and resizing cost more than a run of a small network, so the resized pixels of the
-    first images are kept, up to MAX_KEPT_BYTES; those beyond are read again in each pass.
+    first images are kept, up to `keep_bytes`; those beyond are read again in each pass.
     """
 
-    def __init__(self, images: CalibrationSet, contract: Contract) -> None:
+    def __init__(
+        self, images: CalibrationSet, contract: Contract, *, keep_bytes: int = MAX_KEPT_BYTES
+    ) -> None:
         self.contract = contract
         self._images = images
         self._spec = contract.preprocess
@@ -30,7 +32,7 @@ class Frames:
         self._sized = dataclasses.replace(self._spec, resize=None, crop_fraction=None)
         self._batch = contract.inputs[0].batch or 1
         size_bytes = 3 * self._spec.size[0] * self._spec.size[1]
-        self._most_kept = MAX_KEPT_BYTES // size_bytes
+        self._most_kept = keep_bytes // size_bytes
         self._kept: list[Image] = []
 
     @property

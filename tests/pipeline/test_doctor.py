@@ -18,9 +18,10 @@ from edgecnn.datasets.natural import natural_image
 from edgecnn.errors import DataError, RecipeError
 from edgecnn.graph.convergence import Convergence
 from edgecnn.pipeline.calibration import find_calibration
+from edgecnn.pipeline.checkup_json import document
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.doctor import CheckOptions, Checkup, check_calibration, short_checkup
-from edgecnn.pipeline.findings import document, findings, short_line, verdict
+from edgecnn.pipeline.findings import findings, short_line, verdict
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.narrator import Silent
 from tests import toy
