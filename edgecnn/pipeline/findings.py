@@ -26,7 +26,7 @@ MAX_MEAN, STD = 1.0, (0.2, 2.0)  # of the network's input values
 _CLASSES_TO_JUDGE = 5
 _NAMED = 2
 _CAUSES = 5
-_NAME_WIDTH = 28
+_NAME_WIDTH = 20
 
 
 @dataclass(frozen=True, slots=True)
