@@ -26,7 +26,7 @@ from edgecnn.graph.wiring import FloatArray, wiring
 
 MOST_CHOICES = 24  # groups whose price is measured: each takes a good part of a second
 _LEAST_SHARE = 0.005  # of the error: what gives back less is not worth a measurement
-_PRICE_FLOOR = 0.01  # of the latency: smaller prices are noise
+_PRICE_FLOOR = 0.02  # of the latency: smaller prices are noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,12 @@ class Rescue:
         rival = self._without(names)
         return extra_latency(self._quantized, self._written(rival or self._plan), image)
 
+    def cure(self, error: LayerError) -> tuple[str, ...]:
+        """The nodes that must be float for a stretch to add no error, as far as one group can."""
+        if error.weight > error.activation:
+            return (error.name,)
+        return self._group(error.tensor)
+
     def _without(self, names: Collection[str]) -> Plan | None:
         try:
             return make_plan(self._model, self._target, keep_float={*self._kept, *names})
@@ -136,9 +142,13 @@ class Rescue:
         for layer in self._plan.layers:
             yield (layer.name,)
         for tensor in self._plan.watched:
-            around = {node for node in self._around(tensor) if node in self._plan.integer_nodes}
-            if around:
-                yield tuple(sorted(around, key=self._place))
+            group = self._group(tensor)
+            if group:
+                yield group
+
+    def _group(self, tensor: str) -> tuple[str, ...]:
+        around = {node for node in self._around(tensor) if node in self._plan.integer_nodes}
+        return tuple(sorted(around, key=self._place))
 
     def _around(self, tensor: str) -> Iterator[str]:
         """Who makes a tensor and who reads it, also where it was only moved in between."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from edgecnn.errors import GraphError
 from edgecnn.graph.check import BEST_DB
 from edgecnn.graph.fold import channel_axis
 from edgecnn.graph.importance import Importance, importances
@@ -143,6 +144,8 @@ class _Bench:
         real = {probe.tensor: probe.real(integers[probe.found]) for probe in self._probes}
         reference = dict(zip(self._reference.names, self._reference.run(image), strict=True))
         reference[self._input] = image
+        for probe in self._probes:
+            _check_shape(probe.tensor, real[probe.tensor], reference[probe.tensor])
         given: dict[str, Array] = {name: real.get(name, image) for name in self._given}
         made, half = (
             dict(zip(part.names, part.feed(given), strict=True))
@@ -152,6 +155,14 @@ class _Bench:
             key, exact = made_name(name), reference[name]
             rows = (exact, real[name], made.get(key, exact), half.get(key, exact))
             tally.add(*(np.asarray(values, np.float32) for values in rows))
+
+
+def _check_shape(name: str, ours: Array, theirs: Array) -> None:
+    if ours.shape != theirs.shape:
+        raise GraphError(
+            f"its tensor {name!r} has the shape {ours.shape}, in the float model {theirs.shape}",
+            hint="give the very float file that it was quantized from",
+        )
 
 
 class _Tally:

@@ -8,7 +8,7 @@ each round, round r is judged at a confidence of 1 - 0.05 / r (Bonferroni).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from edgecnn.pipeline.jury import Jury
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.pipeline.verdicts import Outcome, Rescued, layers, told
 from edgecnn.profiling.budget import Verdict
-from edgecnn.profiling.records import Evaluation
 from edgecnn.profiling.statistics import CONFIDENCE
 
 MOST_LOOKS = 6
@@ -50,25 +49,46 @@ class Workshop:
     kept: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _State:
-    """The candidates so far; `taken` counts the choices of the current one."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A candidate with the first `taken` choices in float, and what the jury said."""
 
+    taken: int
     quantized: Quantized
     verdict: Verdict
-    taken: int = 0
-    looks: int = 1
-    best: tuple[Quantized, Verdict, int] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.best = (self.quantized, self.verdict, 0)
+    @property
+    def lost(self) -> float:
+        """What its answers lose, 0..1."""
+        return self.verdict.limit.lost(self.verdict.interval.value)
 
-    def moved(self, quantized: Quantized, verdict: Verdict, taken: int) -> None:
-        self.quantized, self.verdict, self.taken = quantized, verdict, taken
-        self.looks += 1
-        lost = verdict.limit.lost
-        if lost(verdict.interval.value) <= lost(self.best[1].interval.value):
-            self.best = (quantized, verdict, taken)
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """All candidates so far, the one without any choice first."""
+
+    made: tuple[_Look, ...]
+
+    @property
+    def best(self) -> _Look:
+        """The one that holds with the fewest choices, else the one that loses least."""
+        held = [look for look in self.made if look.verdict.holds_at_best]
+        if held:
+            return min(held, key=lambda look: look.taken)
+        return min(self.made, key=lambda look: (look.lost, look.taken))
+
+    def next_count(self, order: Sequence[Choice]) -> int | None:
+        """How many choices to take next, None where there is nothing left to try.
+
+        What is expected to gain what is missing, until the budget is held; then fewer, halving.
+        """
+        missed = [look for look in self.made if not look.verdict.holds_at_best]
+        most = max(missed, key=lambda look: look.taken)
+        if self.best.verdict.holds_at_best:
+            middle = (most.taken + self.best.taken + 1) // 2
+            return middle if middle < self.best.taken else None
+        count = _enough(order, most)
+        return count if count > most.taken else None
 
 
 def keep_budget(
@@ -76,50 +96,49 @@ def keep_budget(
 ) -> tuple[Quantized, Outcome]:
     """The candidate that keeps to the budget with the fewest layers in float, or the best one."""
     verdict = jury.judge(first.model.SerializeToString(), confidence=CONFIDENCE)
-    state = _State(first, verdict)
+    looks = _Looks((_Look(0, first, verdict),))
     rescued: tuple[Rescued, ...] = ()
     if not verdict.holds_at_best:
         narrator.line("budget", f"{told(verdict)}: looking for the layers that cost most")
-        rescued = _rescue(state, jury, workshop, narrator)
-    final, last, taken = state.best
+        looks, rescued = _rescue(looks, jury, workshop, narrator)
+    best = looks.best
+    if best is not looks.made[-1]:
+        jury.judge(best.quantized.model.SerializeToString(), confidence=CONFIDENCE)
     outcome = Outcome(
         first=verdict,
-        verdict=last,
+        verdict=best.verdict,
         images=jury.images,
         independent=jury.independent,
-        looks=state.looks,
-        rescued=rescued[:taken],
-        price=_price(first, final, workshop) if taken else None,
-        evaluation=_evaluation(state, jury, final, workshop.output),
+        looks=len(looks.made),
+        rescued=rescued[: best.taken],
+        price=_price(first, best.quantized, workshop) if best.taken else None,
+        float_ms=_float_ms(first, workshop) if best.taken else None,
+        evaluation=jury.evaluation(workshop.output),
     )
-    return final, outcome
-
-
-def _evaluation(state: _State, jury: Jury, final: Quantized, output: Path) -> Evaluation | None:
-    if final is not state.quantized:
-        jury.judge(final.model.SerializeToString(), confidence=CONFIDENCE)
-    return jury.evaluation(output)
+    return best.quantized, outcome
 
 
 def _price(first: Quantized, final: Quantized, workshop: Workshop) -> Extra:
     return extra_latency(first.model, final.model, next(workshop.images()))
 
 
+def _float_ms(first: Quantized, workshop: Workshop) -> float:
+    extra = extra_latency(first.model, workshop.source, next(workshop.images()))
+    return extra.base_ms + extra.extra_ms
+
+
 def _rescue(
-    state: _State, jury: Jury, workshop: Workshop, narrator: Narrator
-) -> tuple[Rescued, ...]:
-    order, errors = _ordered(state.quantized, workshop, narrator)
-    while not state.verdict.holds_at_best and state.looks < MOST_LOOKS:
-        taken = _enough(order, state)
-        if taken == state.taken:
-            break
-        names = tuple(name for choice in order[:taken] for name in choice.names)
+    looks: _Looks, jury: Jury, workshop: Workshop, narrator: Narrator
+) -> tuple[_Looks, tuple[Rescued, ...]]:
+    order, errors = _ordered(looks.made[0].quantized, workshop, narrator)
+    while len(looks.made) < MOST_LOOKS and (count := looks.next_count(order)) is not None:
+        names = tuple(name for choice in order[:count] for name in choice.names)
         quantized = workshop.requantize(names)
-        confidence = 1 - (1 - CONFIDENCE) / (state.looks + 1)
+        confidence = 1 - (1 - CONFIDENCE) / (len(looks.made) + 1)
         verdict = jury.judge(quantized.model.SerializeToString(), confidence=confidence)
-        state.moved(quantized, verdict, taken)
+        looks = _Looks((*looks.made, _Look(count, quantized, verdict)))
         narrator.line("rescue", f"{layers(len(names))} in float: {told(verdict)}")
-    return tuple(_told_choice(choice, errors) for choice in order)
+    return looks, tuple(_told_choice(choice, errors) for choice in order)
 
 
 def _ordered(
@@ -135,11 +154,11 @@ def _ordered(
         return search.order(images[0], progress=progress), errors
 
 
-def _enough(order: Sequence[Choice], state: _State) -> int:
+def _enough(order: Sequence[Choice], look: _Look) -> int:
     """How many choices should do: those that are expected to gain what is missing."""
-    before_db = order[state.taken - 1].gained_db if state.taken else 0.0
-    wanted_db = before_db + max(_LEAST_STEP_DB, state.verdict.excess_db())
-    for count in range(state.taken + 1, len(order) + 1):
+    before_db = order[look.taken - 1].gained_db if look.taken else 0.0
+    wanted_db = before_db + max(_LEAST_STEP_DB, look.verdict.excess_db())
+    for count in range(look.taken + 1, len(order) + 1):
         if order[count - 1].gained_db >= wanted_db:
             return count
     return len(order)

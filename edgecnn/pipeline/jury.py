@@ -117,6 +117,7 @@ class KeptAside:
     def evaluation(self, file: Path) -> Evaluation | None:
         """None: they have no labels."""
         del file
+        return None
 
 
 class Labelled:

@@ -1,4 +1,4 @@
-"""The written INT8 file against the float file, in the runtime, on images that taught it nothing."""
+"""The written INT8 file against the float file, in the runtime, on images kept aside."""
 
 from __future__ import annotations
 

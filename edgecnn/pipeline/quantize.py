@@ -99,7 +99,7 @@ def quantize(
         verification = task.verified(quantized, sealed, outcome)
         tell_check(verification, narrator)
         if outcome is not None and options.budget is not None:
-            tell(outcome, narrator)
+            tell(outcome, narrator, accept_loss=options.budget.accept_loss)
             check_held(outcome, accept_loss=options.budget.accept_loss)
         contract = sealed.release(verification)
     write_text(ranges_path(target), quantized.ranges.to_json())

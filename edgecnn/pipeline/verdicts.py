@@ -11,6 +11,8 @@ from edgecnn.pipeline.narrator import Narrator
 from edgecnn.profiling.budget import Verdict
 from edgecnn.profiling.records import Evaluation
 
+_TOLD = 6  # groups of layers on the screen
+
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
@@ -26,7 +28,8 @@ class Rescued:
 class Outcome:
     """How a budget ended: the verdict of round `looks`, and what it took.
 
-    `price` is what all rescued layers cost together, one thread; `evaluation` is there where
+    `price` is what all rescued layers cost together, one thread, and `float_ms` what the float file
+    takes; `evaluation` is there where
     labelled images judged. `first` is the verdict on INT8 throughout.
     """
 
@@ -37,6 +40,7 @@ class Outcome:
     looks: int
     rescued: tuple[Rescued, ...] = ()
     price: Extra | None = None
+    float_ms: float | None = None
     evaluation: Evaluation | None = None
 
     def document(self) -> dict[str, Any]:
@@ -65,30 +69,39 @@ class Outcome:
                 for item in self.rescued
             ],
             "int8_ms": None if self.price is None else round(self.price.base_ms, 4),
+            "float_ms": None if self.float_ms is None else round(self.float_ms, 4),
             "extra_ms": None if self.price is None else round(self.price.extra_ms, 4),
         }
 
 
-def tell(outcome: Outcome, narrator: Narrator) -> None:
+def tell(outcome: Outcome, narrator: Narrator, *, accept_loss: bool) -> None:
     """Say which layers went back to float, what that costs, and how the budget stands."""
-    for item in outcome.rescued:
-        where = " + ".join(item.names)
-        narrator.line(
-            "float", f"{where}: {item.spared:.0%} of the error ({item.why}), {_ms(item.extra_ms)}"
-        )
+    for item in outcome.rescued[:_TOLD]:
+        share = f"{100 * item.spared:.0f} % of the error, {item.extra_ms:+.2f} ms"
+        narrator.line("float", f"{' + '.join(item.names)}: {share}; {item.why}")
+    if len(outcome.rescued) > _TOLD:
+        narrator.line("float", f"and {len(outcome.rescued) - _TOLD} more groups: see --json")
     if outcome.price is not None:
-        price = outcome.price
-        narrator.line(
-            "price",
-            f"{_count(outcome)} in float: "
-            f"{price.base_ms:.2f} -> {price.base_ms + price.extra_ms:.2f} ms on one thread, "
-            "measured here",
-        )
+        _tell_price(outcome, outcome.price, narrator)
     judged = f"{told(outcome.verdict)} on {outcome.images}"
     again = f", looked at {outcome.looks} times" if outcome.looks > 1 else ""
     narrator.line("budget", f"{judged}{again}: {outcome.verdict.answer}")
-    if outcome.verdict.answer != "held":
+    if outcome.verdict.answer == "cannot tell" or (
+        outcome.verdict.answer == "missed" and accept_loss
+    ):
         narrator.warn(_advice(outcome.verdict))
+
+
+def _tell_price(outcome: Outcome, price: Extra, narrator: Narrator) -> None:
+    now_ms = price.base_ms + price.extra_ms
+    whole = "" if outcome.float_ms is None else f"; FP32 takes {outcome.float_ms:.2f} ms"
+    narrator.line(
+        "price",
+        f"{_count(outcome)} in float: {price.base_ms:.2f} -> {now_ms:.2f} ms on one thread, "
+        f"measured here{whole}",
+    )
+    if outcome.float_ms is not None and now_ms >= outcome.float_ms:
+        narrator.warn("with these layers in float it is no faster than the FP32 file: use that one")
 
 
 def check_held(outcome: Outcome, *, accept_loss: bool) -> None:
@@ -125,7 +138,7 @@ def _advice(verdict: Verdict) -> str:
 
 def _round(count: int) -> int:
     """Two digits are all that such a number deserves."""
-    step = 10 ** max(0, len(str(count)) - 2)
+    step = int(10 ** max(0, len(str(count)) - 2))
     return -(-count // step) * step
 
 
@@ -136,7 +149,3 @@ def layers(count: int) -> str:
 
 def _count(outcome: Outcome) -> str:
     return layers(sum(len(item.names) for item in outcome.rescued))
-
-
-def _ms(extra_ms: float) -> str:
-    return f"{extra_ms:+.2f} ms"

@@ -117,10 +117,8 @@ def tell_check(verification: Verification, narrator: Narrator) -> None:
     else:
         narrator.line("check", f"{where}{agreement(proof)}")
     if worst is not None:
-        narrator.line(
-            "worst layer",
-            f"{worst.name}, error here {-worst.here_db:.1f} dB: {explain(worst).text}",
-        )
+        found = f"{worst.name}, error here {-worst.here_db:.1f} dB: {explain(worst).text}"
+        narrator.line("worst layer", found)
     if verification.boxes is None and proof.agreement < WARN_AGREEMENT:
         narrator.warn(
             f"top-1 agreement with FP32 is only {proof.agreement:.1%}: "

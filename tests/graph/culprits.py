@@ -38,3 +38,14 @@ def coarse_layer() -> tuple[ModelProto, str]:
     net.weights[net.nodes[-1].input[1]][:, 11] = 300.0
     maps = net.relu(net.conv(net.relu(culprit), 24))
     return net.model(net.head(maps)), culprit
+
+
+def hopeless() -> ModelProto:
+    """A single layer whose two huge weights cancel on grey images; what decides is rounded away."""
+    net = toy.Net(seed=13)
+    maps = net.conv("image", toy.CLASSES)
+    weight, bias = net.nodes[-1].input[1:3]
+    net.weights[weight][:, 0, 1, 1] += 300.0
+    net.weights[weight][:, 1, 1, 1] -= 300.0
+    net.weights[bias][:] = 0.0
+    return net.model(net.node("Flatten", net.node("GlobalAveragePool", maps)))
