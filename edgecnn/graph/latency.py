@@ -16,6 +16,7 @@ from edgecnn.runtime.measure import measure, middle, warm_up
 _BLOCKS = 11
 _BLOCK_NS = 5_000_000
 _WARM_NS = 30_000_000
+_WARM_CAP_NS = 150_000_000
 _MS = 1e-6  # ms in a ns
 
 
@@ -35,12 +36,15 @@ def extra_latency(base: Path | ModelProto, rival: Path | ModelProto, image: Floa
     ONNX Runtime refuses one of them.
     """
     runs = [_runner(model, image) for model in (base, rival)]
-    first_ns = middle(warm_up(runs[0], floor_ns=_WARM_NS, clock=time.thread_time_ns))
-    warm_up(runs[1], floor_ns=_WARM_NS, clock=time.thread_time_ns)
+    first_ns, _ = (middle(_warm(run)) for run in runs)
     count = max(3, min(100, _BLOCK_NS // max(first_ns, 1)))
     blocks = [[_block_ms(run, count) for run in runs] for _ in range(_BLOCKS)]
     base_ms, rival_ms = (min(column) for column in zip(*blocks, strict=True))
     return Extra(base_ms, rival_ms - base_ms)
+
+
+def _warm(run: Callable[[int], None]) -> tuple[int, ...]:
+    return warm_up(run, floor_ns=_WARM_NS, cap_ns=_WARM_CAP_NS, clock=time.thread_time_ns)
 
 
 def _runner(model: Path | ModelProto, image: FloatArray) -> Callable[[int], None]:
