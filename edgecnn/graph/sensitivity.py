@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edgecnn.errors import GraphError
+from edgecnn.graph.channels import Factors, channel_factors, unscaled
 from edgecnn.graph.check import BEST_DB
 from edgecnn.graph.fold import channel_axis
 from edgecnn.graph.importance import Importance, importances
@@ -105,9 +106,13 @@ def sensitivity(
     """
     probes = find_probes(model, quantized)
     layers = rounded_layers(model, quantized)
-    bench = _Bench(model, quantized, probes, layers, threads)
-    weighed = importances(model)
-    tallies = {probe.tensor: _Tally(probe, weighed.get(probe.tensor)) for probe in probes}
+    factors, weighed = channel_factors(model, layers), importances(model)
+    half = with_rounded_weights(model, unscaled(model, layers, factors))
+    bench = _Bench(model, quantized, probes, (cut(model, probes), cut(half, probes)), threads)
+    tallies = {
+        probe.tensor: _Tally(probe, weighed.get(probe.tensor), factors.get(probe.tensor))
+        for probe in probes
+    }
     for image in images:
         bench.compare(image, tallies)
         if progress is not None:
@@ -127,13 +132,12 @@ class _Bench:
         model: ModelProto,
         quantized: ModelProto,
         probes: tuple[Probe, ...],
-        layers: dict[str, RoundedLayer],
+        parts: tuple[ModelProto, ModelProto],
         threads: int,
     ) -> None:
         self._probes = probes
         self._input = model.graph.input[0].name
         names = [probe.tensor for probe in probes if probe.tensor != self._input]
-        parts = cut(model, probes), cut(with_rounded_weights(model, layers), probes)
         self._given = [item.name for item in parts[0].graph.input]
         self._reference = Session(model, names, threads=threads)
         self._quantized = Session(quantized, [probe.found for probe in probes], threads=threads)
@@ -141,7 +145,10 @@ class _Bench:
 
     def compare(self, image: FloatArray, tallies: Mapping[str, _Tally]) -> None:
         integers = dict(zip(self._quantized.names, self._quantized.run(image), strict=True))
-        real = {probe.tensor: probe.real(integers[probe.found]) for probe in self._probes}
+        real = {
+            probe.tensor: tallies[probe.tensor].unscaled(probe.real(integers[probe.found]))
+            for probe in self._probes
+        }
         reference = dict(zip(self._reference.names, self._reference.run(image), strict=True))
         reference[self._input] = image
         for probe in self._probes:
@@ -168,8 +175,11 @@ def _check_shape(name: str, ours: Array, theirs: Array) -> None:
 class _Tally:
     """Sums over images for one probe, channel by channel."""
 
-    def __init__(self, probe: Probe, importance: Importance | None) -> None:
+    def __init__(
+        self, probe: Probe, importance: Importance | None, factors: Factors | None
+    ) -> None:
         self.probe = probe
+        self._factors = np.ones(1, np.float32) if factors is None else factors
         self._importance = importance
         self._rank = 0
         self._count = 0
@@ -193,8 +203,9 @@ class _Tally:
         self._count += rows.shape[1]
         self._sum = self._sum + rows.sum(axis=1, dtype=np.float64)
         self._squares = self._squares + np.square(rows, dtype=np.float64).sum(axis=1)
-        inside = np.clip(halves, self.probe.low, self.probe.high)
-        margin = self.probe.scale / 2 if self.probe.bits is not None else 0.0
+        factors = self._factors[:, None]
+        inside = np.clip(halves, self.probe.low / factors, self.probe.high / factors)
+        margin = self.probe.scale / 2 / factors if self.probe.bits is not None else 0.0
         self._clipped += int(np.count_nonzero(np.abs(halves - inside) > margin))
         pairs = (
             (halves, mades), (reals, halves), (halves, inside), (reals, mades), (reals, rows)
@@ -202,6 +213,12 @@ class _Tally:
         self._noises = self._noises + [
             np.square(a - b, dtype=np.float64).sum(axis=1) for a, b in pairs
         ]
+
+    def unscaled(self, real: FloatArray) -> FloatArray:
+        """Values of the quantized graph on the float model's scale."""
+        if self._factors.size == 1:
+            return real
+        return real / self._factors.reshape(-1, *(1,) * (real.ndim - 2))
 
     @property
     def noises(self) -> list[float]:
@@ -229,8 +246,8 @@ class _Tally:
 
     @property
     def outputs(self) -> Spread | None:
-        """How unequal the channels are."""
-        return spread(self._peaks)
+        """How unequal the channels are, as the quantized graph holds them."""
+        return spread(self._peaks * self._factors)
 
     @property
     def peak(self) -> float:

@@ -40,6 +40,13 @@ def coarse_layer() -> tuple[ModelProto, str]:
     return net.model(net.head(maps)), culprit
 
 
+def chain() -> ModelProto:
+    """A convolution, a depthwise one and another, with Relus between."""
+    net = toy.Net(seed=14)
+    maps = net.relu(net.depthwise(net.relu(net.conv("image", 12))))
+    return net.model(net.head(net.relu(net.conv(maps, 24))))
+
+
 def hopeless() -> ModelProto:
     """A single layer whose two huge weights cancel on grey images; what decides is rounded away."""
     net = toy.Net(seed=13)

@@ -10,15 +10,17 @@ from onnx import ModelProto, numpy_helper
 
 from edgecnn.errors import GraphError
 from edgecnn.graph.causes import explain
+from edgecnn.graph.channels import channel_factors
 from edgecnn.graph.fold import fold
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.plan import make_plan
-from edgecnn.graph.probe import cut, find_probes, made_name
+from edgecnn.graph.probe import cut, find_probes, made_name, rounded_layers
 from edgecnn.graph.sensitivity import LayerError, Spread, sensitivity
 from edgecnn.graph.session import Session
 from edgecnn.graph.targets import find_target
+from edgecnn.graph.wiring import put_constant
 from tests import toy
-from tests.graph.culprits import coarse_layer, loud_channel
+from tests.graph.culprits import chain, coarse_layer, loud_channel
 from tests.graph.test_qdq import quantized
 
 IMAGES = toy.images(16)
@@ -85,6 +87,37 @@ def test_coarse_weights_are_found() -> None:
     assert explain(worst).remedy == "repair"
     others = [error.here_db for name, error in found.items() if name != culprit]
     assert worst.here_db < min(others) - 10
+
+
+def test_scaled_channels_are_no_error() -> None:
+    """What cross-layer equalization does to a network between two layers."""
+    model = fold(read_model(chain()))
+    scaled = ModelProto()
+    scaled.CopyFrom(model)
+    factors = np.linspace(0.25, 4, 12).astype(np.float32)
+    weights = {item.name: numpy_helper.to_array(item) for item in scaled.graph.initializer}
+    first, depthwise, last = [n for n in scaled.graph.node if n.op_type == "Conv"]
+    column = factors[:, None, None, None]
+    put_constant(scaled, first.input[1], weights[first.input[1]] * column)
+    put_constant(scaled, first.input[2], weights[first.input[2]] * factors)
+    put_constant(scaled, depthwise.input[1], weights[depthwise.input[1]] / column * column[::-1])
+    put_constant(scaled, depthwise.input[2], weights[depthwise.input[2]] * factors[::-1])
+    put_constant(scaled, last.input[1], weights[last.input[1]] / factors[::-1][:, None, None])
+    plain, found = (
+        {error.name: error for error in sensitivity(model, quantized(net), IMAGES())}
+        for net in (model, scaled)
+    )
+    assert set(plain) == set(found)
+    for name, error in found.items():
+        assert error.here_db > 24
+        assert error.accumulated_db > plain[name].accumulated_db - 10
+
+
+def test_a_channel_that_was_rounded_away_is_not_taken_for_a_scaled_one() -> None:
+    model, culprit = coarse_layer()
+    folded = fold(read_model(model))
+    assert channel_factors(folded, rounded_layers(folded, quantized(model))) == {}
+    assert errors_of(model)[culprit].here_db < 5
 
 
 def test_clipping_is_counted() -> None:
