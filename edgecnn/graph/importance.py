@@ -17,11 +17,13 @@ from edgecnn.graph.fold import channel_axis
 from edgecnn.graph.model_io import shapes_of
 from edgecnn.graph.wiring import Wiring, attribute, wiring
 
+_MOST = 16.0  # times the mean: saturation behind the readers keeps any channel from more
+
 Importance = NDArray[np.float64]
 
 
 def importances(model: ModelProto) -> dict[str, Importance]:
-    """By tensor of a folded model, the weight of each channel (axis 1), their mean being 1.
+    """By tensor of a folded model, the weight of each channel (axis 1), their mean 1 at most.
 
     A tensor whose channels nothing is known of has none.
     """
@@ -39,7 +41,7 @@ def importances(model: ModelProto) -> dict[str, Importance]:
 
 def _scaled(share: Importance) -> Importance:
     mean = float(share.mean()) if share.size else 0.0
-    return share / mean if mean > 0 else np.ones(share.size)
+    return np.minimum(share / mean, _MOST) if mean > 0 else np.ones(share.size)
 
 
 def _channels(model: ModelProto) -> dict[str, int]:

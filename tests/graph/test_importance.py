@@ -14,7 +14,7 @@ def test_a_channel_weighs_what_its_readers_make_of_it() -> None:
     net = toy.Net()
     maps = net.relu(net.conv("image", 8))
     head = net.head(maps)
-    net.weights[net.nodes[-1].input[1]][:, 3] *= 10
+    net.weights[net.nodes[-1].input[1]][:, 3] *= 3
     found = importances(fold(read_model(net.model(head))))[maps]
     expected = np.square(net.weights[net.nodes[-1].input[1]]).sum(axis=0)
     np.testing.assert_allclose(found, expected / expected.mean(), rtol=1e-5)
