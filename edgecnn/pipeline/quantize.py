@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,24 @@ from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.targets import find_target, x86_target
 from edgecnn.onnxfile import read_header
-from edgecnn.pipeline.boxes import LEAST_IOU, LEAST_SCORE, BoxCheck, compare_boxes
+from edgecnn.pipeline.boxes import compare_boxes
+from edgecnn.pipeline.budget import Workshop, keep_budget
 from edgecnn.pipeline.contracts import (
     ContractOptions,
     contract_of,
 )
 from edgecnn.pipeline.export import check_target
 from edgecnn.pipeline.frames import Frames
+from edgecnn.pipeline.jury import Budget, make_jury
 from edgecnn.pipeline.naming import naming
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.pipeline.writing import Draft, tool_versions, write_model
+from edgecnn.pipeline.verdicts import Outcome, check_held, tell
+from edgecnn.pipeline.verified import Sealed, Verification, tell_check, worst_layer
+from edgecnn.pipeline.writing import Draft, tool_versions
 from edgecnn.runtime.facts import cpu_flags
 from edgecnn.runtime.worker import peak_rss_bytes
 
 HELD_OUT_SHARE = 0.2
-WARN_AGREEMENT = 0.95
-WARN_BOXES = 0.9
 MAX_BOX_IMAGES = 64
 
 
@@ -44,13 +47,14 @@ class QuantizeOptions:
     effort: str = "default"
     ranges: Path | None = None
     keep_float: tuple[str, ...] = ()
+    budget: Budget | None = None
     seed: int = 0
     contract: ContractOptions = field(default_factory=ContractOptions)
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizeResult:
-    """What came of a quantization; `boxes` of a detector."""
+    """What came of a quantization; `verification` is what the written file did."""
 
     source: Path
     path: Path
@@ -60,7 +64,7 @@ class QuantizeResult:
     calibration_images: int
     wall_s: float
     peak_rss_bytes: int | None
-    boxes: BoxCheck | None = None
+    verification: Verification
 
 
 def quantize(
@@ -75,7 +79,8 @@ def quantize(
     """Quantize a float file to INT8 with calibration images and write it with its contract.
 
     The graph that is checked is the one that is written, on the engine that will run it.
-    Raises FileError, ModelError, GraphError, DataError or UsageError.
+    Raises FileError, ModelError, GraphError, DataError or UsageError; BudgetError where a budget
+    is missed and the loss not accepted.
     """
     options, narrator, started_s = (
         options or QuantizeOptions(),
@@ -94,13 +99,15 @@ def quantize(
         check_target(path, force=force)
     contract = _float_contract(source, options.contract)
     _tell_images(images, narrator)
-    quantized = _quantized(source, contract, images, options, narrator)
-    boxes = _boxes(source, contract, images, quantized, options)
-    _tell_steps(quantized, boxes, narrator)
-    draft = _draft(source, contract, images, quantized, options)
-    if boxes is not None:
-        draft.provenance["steps"][-1]["check"]["boxes"] = asdict(boxes)
-    contract = write_model(quantized.model.SerializeToString(), target, draft)
+    task = _Task(source, target, contract, images, options, narrator)
+    quantized, outcome = task.quantized()
+    with Sealed(quantized, _draft(source, contract, images, quantized, options), target) as sealed:
+        verification = task.verified(quantized, sealed, outcome)
+        tell_check(verification, narrator)
+        if outcome is not None and options.budget is not None:
+            tell(outcome, narrator, accept_loss=options.budget.accept_loss)
+            check_held(outcome, accept_loss=options.budget.accept_loss)
+        contract = sealed.release(verification)
     write_text(ranges_path(target), quantized.ranges.to_json())
     target_name = _target_name(options)
     size = human_size(target.stat().st_size)
@@ -114,7 +121,7 @@ def quantize(
         calibration_images=images.count,
         wall_s=time.perf_counter() - started_s,
         peak_rss_bytes=peak_rss_bytes(),
-        boxes=boxes,
+        verification=verification,
     )
 
 
@@ -135,32 +142,91 @@ def _target_name(options: QuantizeOptions) -> str:
     return options.target or x86_target(cpu_flags()).name
 
 
-def _quantized(
-    source: Path,
-    contract: Contract,
-    images: CalibrationSet,
-    options: QuantizeOptions,
-    narrator: Narrator,
-) -> Quantized:
-    fit, held_out = (
-        Frames(part, contract) for part in images.split(HELD_OUT_SHARE, seed=options.seed)
-    )
-    _check_batches(source, contract, images, min(fit.count, held_out.count))
-    ranges = _read_ranges(options.ranges) if options.ranges else None
-    with narrator.progress("quantize") as progress, naming(source):
-        return quantize_model(
-            source,
-            fit.tensors,
-            held_out=held_out.tensors,
-            count=fit.count,
-            calibration_sha256=images.sha256,
-            target=_target_name(options),
-            method=options.method,
-            effort=options.effort,
-            keep_float=options.keep_float,
-            ranges=ranges,
-            progress=progress,
+class _Task:
+    """One quantization: its images in their two parts, and how candidates are made of them."""
+
+    def __init__(
+        self,
+        source: Path,
+        target: Path,
+        contract: Contract,
+        images: CalibrationSet,
+        options: QuantizeOptions,
+        narrator: Narrator,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._contract = contract
+        self._options = options
+        self._narrator = narrator
+        self._sha256 = images.sha256
+        fit, self._kept = images.split(HELD_OUT_SHARE, seed=options.seed)
+        self._fit, self._held_out = Frames(fit, contract), Frames(self._kept, contract)
+        _check_batches(source, contract, images, min(self._fit.count, self._held_out.count))
+
+    def quantized(self) -> tuple[Quantized, Outcome | None]:
+        """The candidate to ship, within the budget if there is one."""
+        budget = self._options.budget
+        jury = (
+            make_jury(budget, self._source, self._contract, self._kept, self._narrator)
+            if budget
+            else None
         )
+        ranges = _read_ranges(self._options.ranges) if self._options.ranges else None
+        first = self._candidate(self._options.method, ranges)
+        _tell_steps(first, self._narrator)
+        if jury is None:
+            return first, None
+        workshop = Workshop(
+            source=self._source,
+            output=self._target,
+            target=_target_name(self._options),
+            images=self._fit.tensors,
+            requantize=lambda names: self._again(first.ranges, names),
+            kept=self._options.keep_float,
+        )
+        return keep_budget(first, jury, workshop, self._narrator)
+
+    def verified(
+        self, quantized: Quantized, sealed: Sealed, outcome: Outcome | None
+    ) -> Verification:
+        """What the file itself does on the images kept aside."""
+        boxes = None
+        if self._contract.task == "detection":
+            frames = islice(self._kept.images(), MAX_BOX_IMAGES)
+            int8 = quantized.model.SerializeToString()
+            boxes = compare_boxes(self._source, int8, self._contract, frames)
+        return Verification(
+            proof=sealed.prove(self._source, self._contract, self._kept),
+            worst=worst_layer(self._source, self._contract, self._kept, quantized),
+            boxes=boxes,
+            budget=outcome,
+        )
+
+    def _again(self, ranges: Ranges, names: tuple[str, ...]) -> Quantized:
+        """With more nodes in float; what they free may show tensors that have no range yet."""
+        try:
+            return self._candidate(ranges.method, ranges, names)
+        except DataError:
+            return self._candidate(ranges.method, None, names)
+
+    def _candidate(
+        self, method: str, ranges: Ranges | None, more_float: tuple[str, ...] = ()
+    ) -> Quantized:
+        with self._narrator.progress("quantize") as progress, naming(self._source):
+            return quantize_model(
+                self._source,
+                self._fit.tensors,
+                held_out=self._held_out.tensors,
+                count=self._fit.count,
+                calibration_sha256=self._sha256,
+                target=_target_name(self._options),
+                method=method,
+                effort=self._options.effort,
+                keep_float=(*self._options.keep_float, *more_float),
+                ranges=ranges,
+                progress=progress,
+            )
 
 
 def _check_batches(source: Path, contract: Contract, images: CalibrationSet, runs: int) -> None:
@@ -171,21 +237,6 @@ def _check_batches(source: Path, contract: Contract, images: CalibrationSet, run
             f"{source}: takes {batch} images a run, and {images.count} images are too few for it",
             hint=f"give {math.ceil(batch / HELD_OUT_SHARE)} images, or export with --batch 1",
         )
-
-
-def _boxes(
-    source: Path,
-    contract: Contract,
-    images: CalibrationSet,
-    quantized: Quantized,
-    options: QuantizeOptions,
-) -> BoxCheck | None:
-    """Of a detector: how many boxes of the float file are found again on the images kept aside."""
-    if contract.task != "detection":
-        return None
-    _, kept = images.split(HELD_OUT_SHARE, seed=options.seed)
-    frames = (kept.source.read(member) for member in kept.members[:MAX_BOX_IMAGES])
-    return compare_boxes(source, quantized.model.SerializeToString(), contract, frames)
 
 
 def _read_ranges(path: Path) -> Ranges:
@@ -206,7 +257,6 @@ def _draft(
     quantized: Quantized,
     options: QuantizeOptions,
 ) -> Draft:
-    check = quantized.check
     step: dict[str, Any] = {
         "step": "quantize",
         "target": _target_name(options),
@@ -216,11 +266,6 @@ def _draft(
         "kept": [step.name for step in quantized.steps if step.kept],
         "float_layers": list(quantized.float_layers),
         "source_sha256": sha256_of(source),
-        "check": {
-            "images": check.n,
-            "sqnr_db": round(check.sqnr_db, 2),
-            "top1_agreement": round(check.top1_agreement, 4),
-        },
     }
     provenance = {
         **contract.provenance,
@@ -244,34 +289,8 @@ def _tell_images(images: CalibrationSet, narrator: Narrator) -> None:
         narrator.warn("calibrated on random noise, as asked: real images will lose accuracy")
 
 
-def _tell_steps(quantized: Quantized, boxes: BoxCheck | None, narrator: Narrator) -> None:
+def _tell_steps(quantized: Quantized, narrator: Narrator) -> None:
     narrator.line("ranges", f"{len(quantized.ranges.by_tensor)} tensors, {quantized.ranges.method}")
     for step in quantized.steps:
         verdict = "kept" if step.kept else "dropped"
         narrator.line(step.name, f"{step.gained_db:+.1f} dB    {verdict}")
-    check = quantized.check
-    where = f"INT8 against FP32 on {check.n} images kept aside: SQNR {check.sqnr_db:.1f} dB, "
-    if boxes is not None:
-        _tell_boxes(boxes, where, narrator)
-        return
-    narrator.line("check", f"{where}top-1 agreement {check.top1_agreement:.1%}")
-    if check.top1_agreement < WARN_AGREEMENT:
-        narrator.warn(
-            f"top-1 agreement with FP32 is only {check.top1_agreement:.1%}: "
-            "more or better calibration images may help"
-        )
-
-
-def _tell_boxes(boxes: BoxCheck, where: str, narrator: Narrator) -> None:
-    narrator.line(
-        "check",
-        f"{where}{boxes.found} of {boxes.boxes} boxes above {LEAST_SCORE:g} found again "
-        f"(IoU {LEAST_IOU:g} or more), {boxes.extra} more of its own",
-    )
-    if boxes.share is None:
-        narrator.warn("FP32 finds nothing on the images kept aside: use images with objects")
-    elif boxes.share < WARN_BOXES:
-        narrator.warn(
-            f"only {boxes.share:.1%} of FP32's boxes are found again: "
-            "more or better calibration images may help"
-        )
