@@ -9,7 +9,7 @@ import traceback
 import click
 
 from edgecnn import __version__
-from edgecnn.cli import demo, explain, keep, look, make, measure, models, recipes, use
+from edgecnn.cli import calibrate, demo, explain, keep, look, make, measure, models, recipes, use
 from edgecnn.cli.speak import printable
 from edgecnn.errors import EdgecnnError
 
@@ -46,6 +46,7 @@ for command in (
     models.models,
     look.inspect,
     make.export,
+    calibrate.calibrate,
     make.quantize,
     make.compile_,
     measure.evaluate,

@@ -201,6 +201,7 @@ def quantize(
         keep_float=keep_float,
         budget=budget,
         seed=seed,
+        against=data,
         contract=contract,
     )
     result = quantize_file(
@@ -256,6 +257,7 @@ def _accuracy(
 
 
 def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
+    from edgecnn.pipeline.findings import document
     from edgecnn.pipeline.quantize import ranges_path
 
     quantized, verification = result.quantized, result.verification
@@ -268,6 +270,7 @@ def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
         "target": result.target,
         "method": quantized.ranges.method,
         "calibration_images": result.calibration_images,
+        "calibration": document(result.checkup),
         "float_layers": list(quantized.float_layers),
         "steps": [
             {"name": step.name, "gained_db": step.gained_db, "kept": step.kept}

@@ -11,6 +11,7 @@ from onnx import ModelProto
 
 from edgecnn.graph.bias import BiasCorrection
 from edgecnn.graph.check import Check, Judge
+from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.mend import Repair, mend
 from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import Plan
@@ -51,6 +52,7 @@ class Bench:
     judge: Judge
     meter: Meter
     threads: int
+    checkpoint: Checkpoint | None = None
 
     def learnt(self, method: str, calibration_sha256: str) -> Candidate:
         """Ranges by a method; `auto` takes the one that is best on the images kept aside."""
@@ -60,6 +62,7 @@ class Bench:
             self.images.fit(),
             threads=self.threads,
             progress=self.meter.tick,
+            checkpoint=self.checkpoint,
         )
         exact = {self.folded.graph.input[0].name, *self.plan.answers}
         candidates = (

@@ -15,6 +15,7 @@ from onnx import ModelProto
 from edgecnn.errors import UsageError
 from edgecnn.graph.bench import Bench, Candidate
 from edgecnn.graph.check import Check, Judge
+from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.fold import fold
 from edgecnn.graph.mend import Repair
 from edgecnn.graph.normal import read_model
@@ -72,13 +73,14 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
     ranges: Ranges | None = None,
     progress: Callable[[int, int], None] | None = None,
     threads: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> Quantized:
     """Quantize a float ONNX model for a target.
 
     `calibration` gives the images to learn from and `held_out` those to judge by; without it every
     fifth calibration image is kept aside. `count`, how many there are to learn from, only serves
-    `progress`. `ranges` of an earlier run replace the learning. The same arguments give the same
-    bytes.
+    `progress`; `checkpoint` keeps the state of the learning. `ranges` of an earlier run replace it.
+    The same arguments give the same bytes.
 
     Raises UsageError for an unknown target, method, effort or layer, DataError for missing images
     or ranges of another model, ModelError or GraphError where the model cannot be quantized.
@@ -97,6 +99,7 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
         judge=Judge(source, images.kept_aside(), threads=threads),
         meter=Meter(progress, total),
         threads=threads,
+        checkpoint=checkpoint,
     )
     best = bench.reused(ranges) if ranges else bench.learnt(method, calibration_sha256)
     best, steps = _mend(bench, best, repairs)

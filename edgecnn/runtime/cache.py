@@ -1,4 +1,4 @@
-"""The cache: engines built on this device, weights downloaded once.
+"""The cache: engines built on this device, weights downloaded once, states of unfinished work.
 
 Nothing in it is precious: every entry can be built or fetched again. An entry is a folder that
 appears whole or not at all, so a killed build leaves nothing that could be mistaken for one.
@@ -21,6 +21,7 @@ from edgecnn.errors import FileError
 
 _ABOUT = "about.json"
 _ENGINES = "engines"
+_FILES = {"weights": "weights", "unfinished": "calibration"}  # entries that are single files
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,7 @@ def engine_entry(
     `about` says to people what it is. `build` is called with an empty folder to fill. Processes
     that start together build once. Raises FileError where the cache cannot be written.
     """
-    digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
-    folder = cache_dir() / _ENGINES / digest
+    folder = cache_dir() / _ENGINES / _digest(key)
     if _is_whole(folder):
         return folder, False
     try:
@@ -67,6 +67,11 @@ def engine_entry(
     return folder, True
 
 
+def unfinished_file(about: str, key: Mapping[str, str]) -> Path:
+    """Where the state of work with this key is kept until it is done; nothing is made yet."""
+    return cache_dir() / "unfinished" / f"{about}-{_digest(key)}.state"
+
+
 def discard(folder: Path) -> None:
     """Remove an entry that turned out to be damaged."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -77,14 +82,16 @@ def entries() -> tuple[Entry, ...]:
     root = cache_dir()
     folders = sorted((root / _ENGINES).glob("[!.]*/"))
     found = [_engine(folder) for folder in folders]
-    found += [_file(path) for path in sorted((root / "weights").glob("*")) if path.is_file()]
+    for folder, kind in _FILES.items():
+        files = sorted((root / folder).glob("*"))
+        found += [_file(path, kind) for path in files if path.is_file()]
     return tuple(sorted(found, key=lambda entry: -entry.used_s))
 
 
 def clear() -> int:
     """Empty the cache and return the bytes that it held; other files in its folder stay."""
     freed = sum(entry.size_bytes for entry in entries())
-    for name in (_ENGINES, "weights"):
+    for name in (_ENGINES, *_FILES):
         shutil.rmtree(cache_dir() / name, ignore_errors=True)
     return freed
 
@@ -102,6 +109,10 @@ def _build(folder: Path, key: Mapping[str, str], build: Callable[[Path], None], 
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _digest(key: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _is_whole(folder: Path) -> bool:
@@ -140,6 +151,6 @@ def _engine(folder: Path) -> Entry:
     )
 
 
-def _file(path: Path) -> Entry:
+def _file(path: Path, kind: str) -> Entry:
     status = path.stat()
-    return Entry(path, "weights", path.name, status.st_size, status.st_atime)
+    return Entry(path, kind, path.name, status.st_size, status.st_atime)
