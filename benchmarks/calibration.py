@@ -32,7 +32,7 @@ from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.doctor import short_checkup
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.narrator import Silent
-from edgecnn.pipeline.quantize import HELD_OUT_SHARE
+from edgecnn.pipeline.task import HELD_OUT_SHARE
 from edgecnn.runtime.worker import peak_rss_bytes
 
 OUTPUT = Path("bench-output")
