@@ -65,7 +65,7 @@ class Bench:
         candidates = (
             self._written(
                 Ranges(
-                    by_tensor=learn(histograms, name, exact=exact),
+                    by_tensor=learn(histograms, name, exact=exact, integers=self.plan.integers_of),
                     method=name,
                     calibration_sha256=calibration_sha256,
                     model_sha256=self._model_sha256,
