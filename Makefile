@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow check format bench zoo clean
+.PHONY: help setup demo test test-slow check format bench bench-accuracy zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-slow  the tests that take long"
 	@echo "make check      ruff and mypy --strict"
 	@echo "make bench      the claims about speed, measured here"
+	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
 
 setup: $(STAMP)
@@ -40,6 +41,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.int8_speed
+
+bench-accuracy: $(STAMP)
+	$(BIN)/python -m benchmarks.accuracy
 
 zoo: $(STAMP)
 	$(BIN)/python -m benchmarks.zoo

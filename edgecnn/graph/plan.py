@@ -11,8 +11,9 @@ from onnx import ModelProto, NodeProto, TensorProto
 from edgecnn.errors import GraphError, UsageError
 from edgecnn.graph.fold import channel_axis
 from edgecnn.graph.integers import INT8, UINT8, Integers
+from edgecnn.graph.shift import find_shifted, is_unpadded
 from edgecnn.graph.targets import Target
-from edgecnn.graph.wiring import Wiring, attribute, integer_list, wiring
+from edgecnn.graph.wiring import Wiring, attribute, wiring
 
 Limits = tuple[float, float]
 
@@ -281,38 +282,15 @@ class _Planner:
         functions: Mapping[str, NodeProto],
         shared: Mapping[str, str],
     ) -> frozenset[str]:
-        """Tensors from 0 upwards that layers with a bias make and that unpadded ones read."""
-        made = {layer.output for layer in layers if layer.bias and layer.name in functions}
-        takers = {layer.name for layer in layers if layer.bias and self._is_unpadded(layer.name)}
-        groups: dict[str, list[str]] = {}
-        for name in {*made, *shared, *shared.values()}:
-            groups.setdefault(shared.get(name, name), []).append(name)
-        return frozenset(
-            name
-            for group in groups.values()
-            if all(self._can_shift(name, made, takers) for name in group)
-            for name in group
-        )
-
-    def _can_shift(self, tensor: str, made: Collection[str], takers: Collection[str]) -> bool:
+        biased = [layer for layer in layers if layer.bias is not None]
         moves = self._target.carried | {"Concat"}
-        producer = self._edges.producers.get(tensor)
-        moved = (
-            producer is not None and producer.op_type in moves and producer.name in self._integers
+        return find_shifted(
+            self._edges,
+            made={layer.output for layer in biased if layer.name in functions},
+            takers={layer.name for layer in biased if is_unpadded(self._nodes[layer.name])},
+            movers={name for name in self._integers if self._nodes[name].op_type in moves},
+            shared=shared,
         )
-        readers = self._edges.consumers.get(tensor, ())
-        return (
-            (moved or tensor in made)
-            and tensor not in self._edges.outputs
-            and all(node.name in self._integers for node in readers)
-            and all(node.op_type in moves or node.name in takers for node in readers)
-        )
-
-    def _is_unpadded(self, layer: str) -> bool:
-        """Whether a layer reads nothing but its input: padding stands for the real zero."""
-        node = self._nodes[layer]
-        automatic = attribute(node, "auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
-        return not automatic and not any(integer_list(node, "pads"))
 
 
 def _check_names(model: ModelProto, keep_float: Collection[str]) -> None:

@@ -29,6 +29,7 @@ from edgecnn.graph.wiring import (
 )
 
 _QUANTIZED = "_quantized"
+_ROUNDING = 1.000001  # what float32 may add to a product
 
 
 def quantized_name(tensor: str) -> str:
@@ -125,15 +126,22 @@ class _Writer:
         for index, name in enumerate(node.input):
             if name in self._qparams:
                 new.input[index] = self._read(node, name)
-        if node.name in self._plan.integer_nodes:
-            yield from self._parameters(self._layers.get(node.name), new)
-        elif self._must_hide(node) and not self._target.activations.symmetric:
-            yield self._hidden(node, new)
+        yield from self._adapted(node, new)
         for index, name in enumerate(made):
             new.output[index] = self._raw(name)
         yield new
         for name in made:
             yield from self._pair(name)
+
+    def _adapted(self, node: NodeProto, new: NodeProto) -> Iterator[NodeProto]:
+        """What must stand before a node, which is changed in place to fit."""
+        if node.name in self._plan.integer_nodes:
+            yield from self._parameters(self._layers.get(node.name), new)
+        elif self._must_hide(node) and not self._target.activations.symmetric:
+            yield self._hidden(node, new)
+        elif self._is_just_relu(node):
+            new.op_type = "Relu"
+            del new.input[1:]
 
     def _raw(self, name: str) -> str:
         """A quantized graph output keeps its name for its last DequantizeLinear."""
@@ -173,6 +181,8 @@ class _Writer:
         bias = self._bias(layer, weight)
         whole = bias if self._target.integer_bias else None
         scales = roomy_scales(self._weight_scales[layer.name], whole, input_scale)
+        if not self._target.per_channel:
+            scales = np.full_like(scales, scales.max(initial=0))
         integers = quantize_weight(weight, scales, layer.axis, self._target.largest_weight)
         yield self._constant_pair(layer.weight, integers, scales, layer.axis)
         new.input[1] = f"{layer.weight}_dequantized"
@@ -203,9 +213,26 @@ class _Writer:
         stem = quantized_name(name)
         names = [stem, f"{stem}_scale", f"{stem}_zero_point"]
         put_constant(self._model, names[0], integers)
+        if not self._target.per_channel:
+            scales = scales[:1].reshape(())
         put_constant(self._model, names[1], scales)
         put_constant(self._model, names[2], np.zeros(scales.shape, integers.dtype))
-        return _node("DequantizeLinear", names, f"{name}_dequantized", axis=axis)
+        on = axis if self._target.per_channel else None
+        return _node("DequantizeLinear", names, f"{name}_dequantized", axis=on)
+
+    def _is_just_relu(self, node: NodeProto) -> bool:
+        """Whether saturation cuts off what a Clip would: every engine fuses a Relu into a layer."""
+        name = node.output[0]
+        return (
+            node.op_type == "Clip"
+            and name in self._qparams
+            and self._plan.limits.get(name, (-1.0, 0.0))[0] == 0
+            and self._qparams[name].high <= self._plan.limits[name][1] * _ROUNDING
+            and all(
+                reader.name in self._plan.integer_nodes
+                for reader in self._edges.consumers.get(name, ())
+            )
+        )
 
     def _must_hide(self, node: NodeProto) -> bool:
         """Whether ONNX Runtime would quantize this float layer behind our back.

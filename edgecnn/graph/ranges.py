@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,16 @@ FORMAT = 1
 PERCENTILE = 99.99
 
 Range = tuple[float, float]
-Threshold = Callable[[Histogram, Integers], Range]
 _Cost = Callable[[float, float], float]
+
+
+class Threshold(Protocol):
+    """Where to cut a histogram off so that these integers hold it best."""
+
+    def __call__(self, histogram: Histogram, integers: Integers = UINT8) -> Range:
+        """(low, high), inside what was seen."""
+        ...
+
 
 _SHARES = np.linspace(0.1, 1.0, 91)
 

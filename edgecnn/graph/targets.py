@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from edgecnn.errors import UsageError
@@ -21,13 +20,15 @@ class Target:
     name: str
     description: str
     layers: frozenset[str]
-    """Ops with weights: INT8 weights with a scale for each output channel."""
+    """Ops with weights, which become INT8."""
     computed: frozenset[str]
     """Ops whose output gets a range of its own."""
     carried: frozenset[str]
     """Ops that only move or select values: their output has the scale of their input."""
     float_output: frozenset[str]
     """Ops that can give a float output when nobody reads it as integers."""
+    per_channel: bool = True
+    """Weights have a scale for each output channel; without it one for the whole tensor."""
     weight_bits: int = 8
     """7 keeps sums of two products inside 16 bits, for processors that would saturate them."""
     activations: Integers = UINT8
@@ -123,12 +124,3 @@ def find_target(name: str) -> Target:
         return TARGETS[name]
     near = difflib.get_close_matches(name, TARGETS, n=1, cutoff=0.0)
     raise UsageError(f"unknown target {name!r}", hint=f"did you mean {near[0]}?")
-
-
-def x86_target(cpu_flags: Collection[str]) -> Target:
-    """The x86-64 target for a processor with these flags, as /proc/cpuinfo names them.
-
-    Without VNNI the kernels add pairs of products in 16 bits, where 8-bit weights saturate.
-    """
-    has_vnni = not {"avx512_vnni", "avx_vnni"}.isdisjoint(cpu_flags)
-    return _X86 if has_vnni else _X86_AVX2

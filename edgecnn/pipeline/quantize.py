@@ -13,7 +13,8 @@ from edgecnn.errors import FileError, ModelError, UsageError
 from edgecnn.files import human_size, read_error, sha256_of, write_text
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
-from edgecnn.graph.targets import find_target, x86_target
+from edgecnn.graph.saturation import local_target
+from edgecnn.graph.targets import find_target
 from edgecnn.onnxfile import read_header
 from edgecnn.pipeline.boxes import LEAST_IOU, LEAST_SCORE, BoxCheck, compare_boxes
 from edgecnn.pipeline.contracts import (
@@ -26,7 +27,6 @@ from edgecnn.pipeline.contracts import (
 from edgecnn.pipeline.export import check_target
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.runtime.facts import cpu_flags
 from edgecnn.runtime.worker import peak_rss_bytes
 
 HELD_OUT_SHARE = 0.2
@@ -44,6 +44,7 @@ class QuantizeOptions:
     effort: str = "default"
     ranges: Path | None = None
     keep_float: tuple[str, ...] = ()
+    per_tensor: bool = False
     seed: int = 0
     contract: ContractOptions = field(default_factory=ContractOptions)
 
@@ -127,7 +128,7 @@ def _float_contract(source: Path, options: ContractOptions) -> Contract:
 
 
 def _target_name(options: QuantizeOptions) -> str:
-    return options.target or x86_target(cpu_flags()).name
+    return options.target or local_target().name
 
 
 def _quantized(
@@ -152,6 +153,7 @@ def _quantized(
             method=options.method,
             effort=options.effort,
             keep_float=options.keep_float,
+            per_tensor=options.per_tensor,
             ranges=ranges,
             progress=progress,
         )

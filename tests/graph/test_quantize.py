@@ -47,7 +47,7 @@ def test_the_same_inputs_give_the_same_bytes() -> None:
 
 def test_steps_say_what_they_gained_and_only_helpful_ones_are_kept() -> None:
     quantized = quantize_model(toy.plain(), IMAGES)
-    assert [step.name for step in quantized.steps] == ["bias", "rounding"]
+    assert [step.name for step in quantized.steps] == ["bias", "equalize", "rounding"]
     assert all(step.kept == (step.gained_db > 0) for step in quantized.steps)
     gained = sum(step.gained_db for step in quantized.steps if step.kept)
     fast = quantize_model(toy.plain(), IMAGES, ranges=quantized.ranges, effort="fast")
@@ -114,7 +114,7 @@ def test_progress_runs_to_its_end() -> None:
         toy.plain(), IMAGES, count=24, progress=lambda done, total: seen.append((done, total))
     )
     done, totals = zip(*seen, strict=True)
-    assert set(totals) == {24 + 2 * 4}  # images, and four layers for each of two repairs
+    assert set(totals) == {3 * 24 + 3 * 4}  # three passes over the images, three over the layers
     assert list(done) == sorted(done)
     assert done[-1] == totals[0]
 
