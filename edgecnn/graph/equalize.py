@@ -22,7 +22,7 @@ from edgecnn.graph.plan import Layer, Plan
 from edgecnn.graph.session import Session
 from edgecnn.graph.targets import Target
 from edgecnn.graph.weights import full_scales
-from edgecnn.graph.wiring import FloatArray, attribute, put_constant, wiring
+from edgecnn.graph.wiring import FloatArray, Wiring, attribute, put_constant, wiring
 
 MOST = 16.0
 _EXPONENTS = np.linspace(0.0, 1.0, 11)
@@ -31,9 +31,12 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A convolution and the convolutions that alone read what it gives."""
+    """Convolutions and those that alone read what they give, maybe joined or max-pooled between."""
 
-    first: Layer
+    firsts: tuple[Layer, ...]
+    """In the order of their channels."""
+    between: str
+    """The tensor with the channels of all of them."""
     readers: tuple[Layer, ...]
     grouped: tuple[bool, ...]
     """For each reader whether it is depthwise, with channels in a row from the same input."""
@@ -71,7 +74,7 @@ def equalize(
     scaled.CopyFrom(model)
     changed = False
     for link in links:
-        factors = choose_factors(scaled, link, seen[link.first.output], plan, target)
+        factors = choose_factors(scaled, link, seen[link.between], plan, target)
         if factors.max() > 1:
             scale_channels(scaled, link, factors)
             changed = True
@@ -81,26 +84,43 @@ def equalize(
 def find_links(model: ModelProto, plan: Plan) -> tuple[Link, ...]:
     """The places of a folded model whose channels may be scaled."""
     edges = wiring(model)
+    found: dict[str, Link] = {}
+    for layer in plan.layers:
+        link = _link(edges, plan, layer)
+        if link is not None:
+            found.setdefault(link.between, link)
+    return tuple(found.values())
+
+
+def _link(edges: Wiring, plan: Plan, layer: Layer) -> Link | None:
     layers = {layer.name: layer for layer in plan.layers}
-    links: list[Link] = []
-    for first in plan.layers:
-        nodes = edges.consumers.get(first.output, ())
-        readers = tuple(layers[node.name] for node in nodes if node.name in layers)
-        channels = edges.shape(first.weight)[0]
-        groups = [attribute(node, "group", 1) for node in nodes]
-        if (
-            not nodes
-            or len(readers) < len(nodes)
-            or first.output in edges.outputs
-            or first.bias is None
-            or any(layer.op_type != "Conv" for layer in (first, *readers))
-            or any(group not in (1, channels) for group in groups)
-        ):
-            continue
-        bound = plan.limits.get(first.output, (0.0, float("inf")))[1]
-        grouped = tuple(group != 1 for group in groups)
-        links.append(Link(first, readers, grouped, bound))
-    return tuple(links)
+    firsts: tuple[Layer, ...] = (layer,)
+    between = layer.output
+    after = edges.only_consumer(between)
+    if after is not None and after.op_type == "Concat" and attribute(after, "axis") == 1:
+        by_output = {layer.output: layer for layer in plan.layers}
+        parts = [by_output.get(n) for n in after.input if edges.only_consumer(n) is after]
+        firsts = tuple(part for part in parts if part is not None)
+        if len(firsts) < len(after.input):
+            return None
+        between = after.output[0]
+    pool = edges.only_consumer(between)
+    end = pool.output[0] if pool is not None and pool.op_type == "MaxPool" else between
+    nodes = edges.consumers.get(end, ())
+    readers = tuple(layers[node.name] for node in nodes if node.name in layers)
+    channels = sum(edges.shape(first.weight)[0] for first in firsts)
+    grouped = tuple(attribute(node, "group", 1) != 1 for node in nodes)
+    bounds = {plan.limits.get(first.output, (0.0, math.inf))[1] for first in firsts}
+    fits = (
+        bool(nodes)
+        and len(readers) == len(nodes)
+        and not edges.outputs.intersection({between, end})
+        and all(first.bias is not None for first in firsts)
+        and all(layer.op_type == "Conv" for layer in (*firsts, *readers))
+        and all(attribute(node, "group", 1) in (1, channels) for node in nodes)
+        and len(bounds) == 1
+    )
+    return Link(firsts, between, readers, grouped, bounds.pop()) if fits else None
 
 
 def observe_channels(
@@ -112,7 +132,7 @@ def observe_channels(
     progress: Callable[[], None] | None = None,
 ) -> dict[str, ChannelStats]:
     """What the channels between layers look like in float; one pass, constant memory."""
-    session = Session(model, [link.first.output for link in links], threads=threads)
+    session = Session(model, [link.between for link in links], threads=threads)
     seen: dict[str, ChannelStats] = {}
     for image in images:
         for name, values in zip(session.names, session.run(image), strict=True):
@@ -134,7 +154,7 @@ def choose_factors(
     ceiling = link.bound if np.isfinite(link.bound) else float(seen.peak.max())
     most = np.clip(ceiling / np.maximum(seen.peak, _TINY), 1.0, MOST)
     most = np.where(seen.peak <= _TINY, 1.0, most).astype(np.float32)
-    step = float(activation_qparams(0.0, ceiling, plan.integers_of(link.first.output)).scale)
+    step = float(activation_qparams(0.0, ceiling, plan.integers_of(link.between)).scale)
     edges = wiring(model)
     weights = [edges.value(reader.weight) for reader in link.readers]
 
@@ -152,10 +172,13 @@ def choose_factors(
 def scale_channels(model: ModelProto, link: Link, factors: FloatArray) -> None:
     """Multiply the channels between layers by `factors`, in place."""
     edges = wiring(model)
-    weight, bias = edges.value(link.first.weight), edges.value(str(link.first.bias))
-    rows = factors.reshape(-1, *(1,) * (weight.ndim - 1))
-    put_constant(model, link.first.weight, weight * rows)
-    put_constant(model, str(link.first.bias), bias * factors)
+    start = 0
+    for first in link.firsts:
+        weight, bias = edges.value(first.weight), edges.value(str(first.bias))
+        own = factors[start : start + len(weight)]
+        put_constant(model, first.weight, weight * own.reshape(-1, *(1,) * (weight.ndim - 1)))
+        put_constant(model, str(first.bias), bias * own)
+        start += len(weight)
     for reader, grouped in zip(link.readers, link.grouped, strict=True):
         divided = _divided(edges.value(reader.weight), factors, grouped)
         put_constant(model, reader.weight, divided)

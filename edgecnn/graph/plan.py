@@ -160,7 +160,7 @@ class _Planner:
         if producer.name in self._integers:
             return True
         behind = self._edges.producers.get(producer.input[0]) if producer.input else None
-        return behind is not None and self._function_of(behind) is producer
+        return behind is not None and self._function_after(behind) is producer
 
     def _is_idle(self, node: NodeProto) -> bool:
         """Whether a node would run on integers for nobody's sake."""
@@ -198,14 +198,18 @@ class _Planner:
 
     def _function_of(self, node: NodeProto) -> NodeProto | None:
         """The Relu or Clip(0, ...) after a node, which the node's integers make part of it."""
+        after = self._function_after(node)
+        if after is None or not self._may_stay_float(node):
+            return after
+        return after if self._read_by_integers(after.output[0]) else None
+
+    def _function_after(self, node: NodeProto) -> NodeProto | None:
         if node.name not in self._integers or node.op_type in self._target.carried:
             return None
         after = self._edges.only_consumer(node.output[0])
-        if after is None or after.op_type not in ("Relu", "Clip") or self._bounds(after)[0] != 0:
+        if after is None or after.op_type not in ("Relu", "Clip"):
             return None
-        if self._may_stay_float(node) and not self._read_by_integers(after.output[0]):
-            return None
-        return after
+        return after if self._bounds(after)[0] == 0 else None
 
     def _bounds(self, node: NodeProto) -> Limits:
         """What a Relu or Clip bounds its output to; infinite where that is not constant."""
