@@ -177,8 +177,8 @@ class _Writer:
         if layer is None:
             return
         weight = self._edges.value(layer.weight)
+        bias = None if layer.bias is None else self._edges.value(layer.bias)
         input_scale = self._qparams[layer.input].scale
-        bias = self._bias(layer, weight)
         whole = bias if self._target.integer_bias else None
         scales = roomy_scales(self._weight_scales[layer.name], whole, input_scale)
         if not self._target.per_channel:
@@ -188,24 +188,24 @@ class _Writer:
         new.input[1] = f"{layer.weight}_dequantized"
         if bias is not None and not self._target.integer_bias:
             new.input[2] = float_bias_name(layer)
-            put_constant(self._model, new.input[2], bias)
+            shifted = self._shifted(layer, bias, integers, scales)
+            put_constant(self._model, new.input[2], shifted)
         elif bias is not None:
             unit = (input_scale * scales).astype(np.float32)
             name = f"{layer.name}_bias"
             yield self._constant_pair(name, quantize_bias(bias, unit), unit, 0)
             new.input[2] = f"{name}_dequantized"
 
-    def _bias(self, layer: Layer, weight: FloatArray) -> FloatArray | None:
-        """With what a shift of the output takes and a shift of the input gives back."""
-        if layer.bias is None:
-            return None
-        bias = self._edges.value(layer.bias)
+    def _shifted(
+        self, layer: Layer, bias: FloatArray, integers: NDArray[np.int8], scales: FloatArray
+    ) -> FloatArray:
+        """A bias less the shift of the output, with what the shift of the input took."""
         if layer.output in self._offsets:
             bias = bias - self._offsets[layer.output]
         if layer.input in self._offsets:
-            inputs = tuple(axis for axis in range(weight.ndim) if axis != layer.axis)
-            bias = bias + self._offsets[layer.input] * weight.sum(axis=inputs)
-        return bias
+            inputs = tuple(axis for axis in range(integers.ndim) if axis != layer.axis)
+            bias = bias + self._offsets[layer.input] * scales * integers.sum(axis=inputs)
+        return np.asarray(bias, np.float32)
 
     def _constant_pair(
         self, name: str, integers: NDArray[np.integer], scales: FloatArray, axis: int
