@@ -60,6 +60,11 @@ def test_fast_does_not_try_rounding() -> None:
     assert [step.name for step in quantized.steps] == ["bias"]
 
 
+def test_max_is_at_least_as_good_as_default_where_it_is_judged() -> None:
+    default, best = (quantize_model(toy.depthwise(), IMAGES, effort=e) for e in ("default", "max"))
+    assert best.check.sqnr_db >= default.check.sqnr_db
+
+
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_method_can_be_asked_for(method: str) -> None:
     assert quantize_model(toy.plain(), IMAGES, method=method).ranges.method == method
@@ -144,7 +149,7 @@ def test_any_batch_is_quantized(batch: int | str) -> None:
 @pytest.mark.parametrize(
     ("options", "word"),
     [({"target": "tensorflow"}, "target"), ({"method": "best"}, "method"),
-     ({"effort": "max"}, "effort"), ({"keep_float": ("conv_9",)}, "conv_9")],
+     ({"effort": "utmost"}, "effort"), ({"keep_float": ("conv_9",)}, "conv_9")],
 )  # fmt: skip
 def test_unknown_words_are_refused(options: dict[str, str], word: str) -> None:
     with pytest.raises(UsageError, match=word):
