@@ -126,7 +126,12 @@ def _export_json(model: str, result: ExportResult) -> dict[str, Any]:
 )
 @click.option("--images", type=click.IntRange(16), help="Use so many of them  [all]")
 @options.output
-@click.option("--target", help="Whom the INT8 graph is for  [this CPU]")
+@click.option(
+    "--target",
+    metavar="NAME",
+    help="Whom the INT8 graph is for: onnxruntime-x86, onnxruntime-x86-avx2 (7-bit weights), "
+    "onnxruntime-arm, openvino or tensorrt  [this CPU's ONNX Runtime]",
+)
 @click.option(
     "--method",
     type=click.Choice(["auto", "minmax", "percentile", "mse", "entropy"]),
@@ -136,13 +141,19 @@ def _export_json(model: str, result: ExportResult) -> dict[str, Any]:
 )
 @click.option(
     "--effort",
-    type=click.Choice(["fast", "default"]),
+    type=click.Choice(["fast", "default", "max"]),
     default="default",
     show_default=True,
-    help="fast: ranges only; default: lost accuracy is won back too.",
+    help="fast: ranges and biases; default: channels equalized and weights rounded together too; "
+    "max: all of it for every method's ranges, the best wins (several times as long).",
 )
 @click.option("--ranges", type=options.FILE, help="Reuse the ranges of an earlier run.")
 @click.option("--keep-float", multiple=True, metavar="LAYER", help="Leave this layer in float.")
+@click.option(
+    "--per-tensor",
+    is_flag=True,
+    help="One scale for each weight, for engines that know no other; refused where it ruins.",
+)
 @click.option("--data", type=options.FILE, help="Labelled images: say what INT8 costs on them.")
 @click.option("--max-drop", type=points, help="Points of top-1 it may cost on --data: 0.5.")
 @click.option("--min-agreement", type=share, help="Least share of images with FP32's answer: 97%.")
@@ -163,6 +174,7 @@ def quantize(
     effort: str,
     ranges: Path | None,
     keep_float: tuple[str, ...],
+    per_tensor: bool,
     data: Path | None,
     max_drop: float | None,
     min_agreement: float | None,
@@ -200,6 +212,7 @@ def quantize(
         ranges=ranges,
         keep_float=keep_float,
         budget=budget,
+        per_tensor=per_tensor,
         seed=seed,
         against=data,
         contract=contract,

@@ -19,13 +19,13 @@ from edgecnn.graph.latency import Extra
 from edgecnn.graph.load import load_onnx
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.rescue import Rescue
+from edgecnn.graph.saturation import local_target
 from edgecnn.graph.sensitivity import LayerError, sensitivity
-from edgecnn.graph.targets import TARGETS, find_target, x86_target
+from edgecnn.graph.targets import TARGETS, find_target
 from edgecnn.onnxfile import read_header
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.measure import TABLES
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.runtime.facts import cpu_flags
 from edgecnn.runtime.preprocess import Tensor, preprocess
 
 DEFAULT_IMAGES = 32
@@ -111,7 +111,7 @@ def explain_accuracy(
     worst = sorted(errors, key=lambda error: -_own(error))[: options.top]
     whole = sum(_own(error) for error in errors) or 1.0
     name = step.get("target")
-    target = find_target(name) if name in TARGETS else x86_target(cpu_flags())
+    target = find_target(name) if name in TARGETS else local_target()
     search = Rescue(model, quantized, target, errors, kept=_floats(step))
     rows = [_row(error, _own(error) / whole, step) for error in worst]
     return Explanation(

@@ -14,7 +14,7 @@ from edgecnn.files import read_error
 from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
-from edgecnn.graph.targets import x86_target
+from edgecnn.graph.saturation import local_target
 from edgecnn.pipeline.boxes import compare_boxes
 from edgecnn.pipeline.budget import Workshop, keep_budget
 from edgecnn.pipeline.contracts import ContractOptions
@@ -27,7 +27,6 @@ from edgecnn.pipeline.narrator import Narrator
 from edgecnn.pipeline.unfinished import unfinished_calibration
 from edgecnn.pipeline.verdicts import Outcome
 from edgecnn.pipeline.verified import Sealed, Verification, worst_layer
-from edgecnn.runtime.facts import cpu_flags
 
 HELD_OUT_SHARE = 0.2
 MAX_BOX_IMAGES = 64
@@ -45,6 +44,7 @@ class QuantizeOptions:
     effort: str = "default"
     ranges: Path | None = None
     keep_float: tuple[str, ...] = ()
+    per_tensor: bool = False
     budget: Budget | None = None
     seed: int = 0
     against: Path | None = None
@@ -53,7 +53,7 @@ class QuantizeOptions:
 
 def target_name(options: QuantizeOptions) -> str:
     """The target that was asked for, else the local CPU's."""
-    return options.target or x86_target(cpu_flags()).name
+    return options.target or local_target().name
 
 
 class Task:
@@ -165,6 +165,7 @@ class Task:
                 effort=self._options.effort,
                 keep_float=(*self._options.keep_float, *more_float),
                 ranges=ranges,
+                per_tensor=self._options.per_tensor,
                 progress=progress,
                 checkpoint=checkpoint,
             )
