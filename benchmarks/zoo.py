@@ -27,7 +27,7 @@ from edgecnn.pipeline.export import ExportOptions, export
 from edgecnn.pipeline.quantize import QuantizeOptions, quantize
 from edgecnn.runtime import load
 from edgecnn.zoo import find, names
-from edgecnn.zoo.page import with_table
+from edgecnn.zoo.page import renew
 
 OUTPUT = Path("zoo-output")
 PAGE = Path(__file__).parents[1] / "docs" / "zoo.md"
@@ -127,7 +127,7 @@ def sweep(chosen: Sequence[str]) -> Iterator[Result]:
 if __name__ == "__main__":
     OUTPUT.mkdir(exist_ok=True)
     results = list(sweep([find(name).name for name in sys.argv[1:]] or names()))
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    renew(PAGE)
     failed = [result["name"] for result in results if not result["passed"]]
     print(f"{len(results) - len(failed)} of {len(results)} networks pass", *failed, sep="\n  ")
     sys.exit(bool(failed))

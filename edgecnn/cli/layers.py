@@ -34,7 +34,7 @@ def show(speaker: Speaker, model: str, *, device: str | None, precision: Precisi
     """Tell a network of the zoo layer by layer; raises UsageError, or DeviceError for a board."""
     from edgecnn.devices.boards import find_board
     from edgecnn.zoo.catalog import find
-    from edgecnn.zoo.describe import describe_layers
+    from edgecnn.zoo.outline import describe_layers
 
     spec, board = find(model), find_board(device) if device else None
     table = describe_layers(spec)

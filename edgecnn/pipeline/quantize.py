@@ -96,7 +96,7 @@ def quantize(
     _tell_images(images, narrator)
     quantized = _quantized(source, contract, images, options, narrator)
     boxes = _boxes(source, contract, images, quantized, options)
-    _tell_steps(quantized, boxes, narrator)
+    _tell_steps(quantized, boxes, contract, narrator)
     draft = _draft(source, contract, images, quantized, options)
     if boxes is not None:
         draft.provenance["steps"][-1]["check"]["boxes"] = asdict(boxes)
@@ -244,7 +244,16 @@ def _tell_images(images: CalibrationSet, narrator: Narrator) -> None:
         narrator.warn("calibrated on random noise, as asked: real images will lose accuracy")
 
 
-def _tell_steps(quantized: Quantized, boxes: BoxCheck | None, narrator: Narrator) -> None:
+def remedy(contract: Contract) -> str:
+    """What to do about answers that INT8 does not share; no images help random weights."""
+    if contract.random_weights:
+        return "its weights are random, so that agreement says little"
+    return "more or better calibration images may help"
+
+
+def _tell_steps(
+    quantized: Quantized, boxes: BoxCheck | None, contract: Contract, narrator: Narrator
+) -> None:
     narrator.line("ranges", f"{len(quantized.ranges.by_tensor)} tensors, {quantized.ranges.method}")
     for step in quantized.steps:
         verdict = "kept" if step.kept else "dropped"
@@ -252,26 +261,23 @@ def _tell_steps(quantized: Quantized, boxes: BoxCheck | None, narrator: Narrator
     check = quantized.check
     where = f"INT8 against FP32 on {check.n} images kept aside: SQNR {check.sqnr_db:.1f} dB, "
     if boxes is not None:
-        _tell_boxes(boxes, where, narrator)
+        _tell_boxes(boxes, where, contract, narrator)
         return
     narrator.line("check", f"{where}top-1 agreement {check.top1_agreement:.1%}")
     if check.top1_agreement < WARN_AGREEMENT:
         narrator.warn(
-            f"top-1 agreement with FP32 is only {check.top1_agreement:.1%}: "
-            "more or better calibration images may help"
+            f"top-1 agreement with FP32 is only {check.top1_agreement:.1%}: {remedy(contract)}"
         )
 
 
-def _tell_boxes(boxes: BoxCheck, where: str, narrator: Narrator) -> None:
+def _tell_boxes(boxes: BoxCheck, where: str, contract: Contract, narrator: Narrator) -> None:
     narrator.line(
         "check",
         f"{where}{boxes.found} of {boxes.boxes} boxes above {LEAST_SCORE:g} found again "
         f"(IoU {LEAST_IOU:g} or more)",
     )
     if boxes.share is None:
-        narrator.warn("FP32 finds nothing on the images kept aside: use images with objects")
+        advice = remedy(contract) if contract.random_weights else "use images with objects"
+        narrator.warn(f"FP32 finds nothing on the images kept aside: {advice}")
     elif boxes.share < WARN_BOXES:
-        narrator.warn(
-            f"only {boxes.share:.1%} of FP32's boxes are found again: "
-            "more or better calibration images may help"
-        )
+        narrator.warn(f"only {boxes.share:.1%} of FP32's boxes are found again: {remedy(contract)}")

@@ -18,6 +18,7 @@ from edgecnn.zoo.other_weights import (
     lite_preprocess,
     lite_weights,
 )
+from edgecnn.zoo.published_accuracy import published_accuracy
 from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 from edgecnn.zoo.torchvision_weights import torchvision_weights
 
@@ -104,6 +105,7 @@ def _imagenet(
         preprocess=weights[0].preprocess if weights else preprocess,
         labels="imagenet1k",
         weights=weights,
+        published=None if weights else published_accuracy(name),
     )
 
 

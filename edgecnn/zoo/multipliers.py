@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
+from edgecnn.zoo.published_accuracy import published_accuracy
 from edgecnn.zoo.spec import ModelSpec
 
 _SEPARATORS = r"[\s._-]*"
@@ -47,9 +48,11 @@ def scale(spec: ModelSpec, *, width: float, side: int) -> ModelSpec:
     if (width, side) == (1.0, known):
         return spec
     resolution = () if side == known else (str(side),)
+    name = "_".join((spec.name, str(width), *resolution))
     return replace(
         spec,
-        name="_".join((spec.name, str(width), *resolution)),
+        name=name,
+        published=published_accuracy(name),
         title=" ".join((spec.family, str(width), *resolution)),
         preprocess=_resized(spec.preprocess, side),
         weights=(),

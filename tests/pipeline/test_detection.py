@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgecnn.contract import TensorSpec
+from edgecnn.contract import Contract, Preprocess, TensorSpec
 from edgecnn.datasets.calibration import open_calibration
 from edgecnn.datasets.images import image_paths, read_image
 from edgecnn.datasets.natural import natural_images
 from edgecnn.errors import ContractError
 from edgecnn.onnxfile import read_contract, read_header
 from edgecnn.pipeline.boxes import compare_boxes, describe
+from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.export import ExportOptions, export
-from edgecnn.pipeline.quantize import QuantizeOptions, quantize
+from edgecnn.pipeline.narrator import Silent
+from edgecnn.pipeline.quantize import QuantizeOptions, quantize, remedy
 from edgecnn.recipe import read_recipe
 from edgecnn.runtime import Model, load
 
@@ -129,6 +132,58 @@ def test_a_file_agrees_with_itself_on_every_box(ssdlite: Path) -> None:
     frames = list(natural_images(2, height=96, width=128, seed=5))
     check = compare_boxes(ssdlite, ssdlite.read_bytes(), contract, frames)
     assert (check.images, check.share) == (2, 1.0)
+
+
+class Warned(Silent):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """One more."""
+        self.warnings.append(text)
+
+
+def goes_on(fp32: Path, int8: Path) -> None:
+    """An exported detector with random weights becomes INT8, proves itself and gives boxes."""
+    images, told = find_calibration("natural:16", seed=0), Warned()
+    options = QuantizeOptions(effort="fast", method="minmax")
+    quantize(fp32, images, options=options, output=int8, narrator=told)
+    assert int8.stat().st_size < 0.4 * fp32.stat().st_size
+    blamed = [text for text in told.warnings if "images may help" in text or "objects" in text]
+    assert not blamed, "no images help random weights"
+    (frame,) = natural_images(1, height=120, width=160, seed=3)
+    for path in (fp32, int8):
+        with load(path, threads=1) as model:
+            assert model.verify().passed
+            found = model.detect(frame)
+        assert 0 not in found.classes
+        assert bool((np.diff(found.scores) <= 0).all())
+        assert bool(((found.boxes >= 0) & (found.boxes <= [160, 120, 160, 120])).all())
+
+
+def test_ssdlite_goes_all_the_way(ssdlite: Path, tmp_path: Path) -> None:
+    goes_on(ssdlite, tmp_path / "int8.onnx")
+
+
+@pytest.mark.slow
+def test_ssd300_goes_all_the_way(tmp_path: Path) -> None:
+    fp32 = tmp_path / "ssd300.onnx"
+    result = export("ssd300_vgg16", output=fp32, options=ExportOptions(weights="random", images=2))
+    assert result.exported.notes == ()
+    assert result.exported.parity.rel < 5e-5
+    goes_on(fp32, tmp_path / "int8.onnx")
+
+
+def test_agreement_of_random_weights_is_no_fault_of_the_images() -> None:
+    outputs = (TensorSpec("logits", "float32", (1, 10)),)
+    inputs = (TensorSpec("input", "float32", (1, 3, 32, 32)),)
+    drawn = Contract(
+        inputs, outputs, Preprocess(size=(32, 32)), provenance={"weights": {"source": "random"}}
+    )
+    assert "its weights are random" in remedy(drawn)
+    assert "calibration images" in remedy(replace(drawn, provenance={}))
 
 
 @with_nanodet
