@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from edgecnn.cli.app import run
 from edgecnn.contract import Contract, Preprocess, TensorSpec
 from edgecnn.datasets.calibration import open_calibration
 from edgecnn.datasets.images import image_paths, read_image
@@ -125,6 +127,30 @@ def test_ssd_leaves_as_raw_heads_with_the_boxes_they_mean(ssdlite: Path) -> None
     assert 0 not in found.classes
     assert len(found) <= contract.detection.max_boxes
     assert (np.diff(found.scores) <= 0).all()
+
+
+def test_only_the_surest_boxes_are_shown(
+    ssdlite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (frame,) = natural_images(1, height=120, width=160, seed=4)
+    Image.fromarray(frame).save(tmp_path / "frame.png")
+
+    def classify(*options: str) -> str:
+        assert run(["classify", str(ssdlite), str(tmp_path / "frame.png"), *options]) == 0
+        return capsys.readouterr().out
+
+    everything = json.loads(classify("--json"))["results"][0]["boxes"]
+    count = len(everything)
+    assert count > 10
+    shown = classify().splitlines()
+    assert (len(shown), shown[-1]) == (
+        12,
+        f"  and {count - 10} more: --top shows as many as you say",
+    )
+    assert len(classify("--top", "3").splitlines()) == 5
+    assert json.loads(classify("--top", "3", "--json"))["results"][0]["boxes"] == everything[:3]
+    assert run(["evaluate", str(ssdlite), "--data", str(tmp_path)]) == 1
+    assert "a detector, whose answer is boxes: it has no top-1" in capsys.readouterr().err
 
 
 def test_a_file_agrees_with_itself_on_every_box(ssdlite: Path) -> None:
