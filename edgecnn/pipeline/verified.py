@@ -108,12 +108,12 @@ class Sealed:
         return contract
 
 
-def tell_check(verification: Verification, narrator: Narrator) -> None:
+def tell_check(verification: Verification, contract: Contract, narrator: Narrator) -> None:
     """Say how near the file is to FP32 and where it loses most."""
     proof, worst = verification.proof, verification.worst
     where = f"INT8 against FP32 on {proof.images} images kept aside: SQNR {proof.sqnr_db:.1f} dB, "
     if verification.boxes is not None:
-        _tell_boxes(verification.boxes, where, narrator)
+        _tell_boxes(verification.boxes, where, contract, narrator)
     else:
         narrator.line("check", f"{where}{agreement(proof)}")
     if worst is not None:
@@ -121,21 +121,25 @@ def tell_check(verification: Verification, narrator: Narrator) -> None:
         narrator.line("worst layer", found)
     if verification.boxes is None and proof.agreement < WARN_AGREEMENT:
         narrator.warn(
-            f"top-1 agreement with FP32 is only {proof.agreement:.1%}: "
-            "more or better calibration images may help"
+            f"top-1 agreement with FP32 is only {proof.agreement:.1%}: {remedy(contract)}"
         )
 
 
-def _tell_boxes(boxes: BoxCheck, where: str, narrator: Narrator) -> None:
+def remedy(contract: Contract) -> str:
+    """What to do about answers that INT8 does not share; no images help random weights."""
+    if contract.random_weights:
+        return "its weights are random, so that agreement says little"
+    return "more or better calibration images may help"
+
+
+def _tell_boxes(boxes: BoxCheck, where: str, contract: Contract, narrator: Narrator) -> None:
     narrator.line(
         "check",
         f"{where}{boxes.found} of {boxes.boxes} boxes above {LEAST_SCORE:g} found again "
         f"(IoU {LEAST_IOU:g} or more), {boxes.extra} more of its own",
     )
     if boxes.share is None:
-        narrator.warn("FP32 finds nothing on the images kept aside: use images with objects")
+        advice = remedy(contract) if contract.random_weights else "use images with objects"
+        narrator.warn(f"FP32 finds nothing on the images kept aside: {advice}")
     elif boxes.share < WARN_BOXES:
-        narrator.warn(
-            f"only {boxes.share:.1%} of FP32's boxes are found again: "
-            "more or better calibration images may help"
-        )
+        narrator.warn(f"only {boxes.share:.1%} of FP32's boxes are found again: {remedy(contract)}")
