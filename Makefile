@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow check format bench bench-calibration zoo clean
+.PHONY: help setup demo test test-slow check format bench bench-accuracy bench-calibration zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -13,6 +13,7 @@ help:
 	@echo "make check      ruff and mypy --strict"
 	@echo "make bench      the claims about speed, measured here"
 	@echo "make bench-calibration  time and memory of calibration against ONNX Runtime's (9 GB)"
+	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
 
 setup: $(STAMP)
@@ -44,6 +45,9 @@ bench: $(STAMP)
 
 bench-calibration: $(STAMP)
 	$(BIN)/python -m benchmarks.calibration
+
+bench-accuracy: $(STAMP)
+	$(BIN)/python -m benchmarks.accuracy
 
 zoo: $(STAMP)
 	$(BIN)/python -m benchmarks.zoo

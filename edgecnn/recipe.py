@@ -97,6 +97,7 @@ _SECTIONS = {
     "evaluate": EvaluateSection,
     "profile": ProfileSection,
 }
+_PATH_KEYS = ("data", "labels", "calibration", "ranges", "weights", "model")
 _TOP = ("model", "output", "engine", "threads", "seed", "preprocess", "detection", *_SECTIONS)
 
 
@@ -160,7 +161,14 @@ def _override(document: dict[str, Any], override: str) -> None:
             raise RecipeError(
                 f"--set {override!r}: {section} is not a section", hint="see recipes/"
             )
-    table[key] = _value(value.strip())
+    table[key] = _from_here(key, _value(value.strip()))
+
+
+def _from_here(key: str, value: Any) -> Any:
+    """A path typed on the command line starts where the command runs, not at the recipe."""
+    if key in _PATH_KEYS and isinstance(value, str) and Path(value).exists():
+        return str(Path(value).resolve())
+    return value
 
 
 def _value(text: str) -> Any:

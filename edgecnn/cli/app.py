@@ -9,7 +9,7 @@ import traceback
 import click
 
 from edgecnn import __version__
-from edgecnn.cli import calibrate, demo, keep, look, make, measure, models, recipes, use
+from edgecnn.cli import calibrate, demo, explain, keep, look, make, measure, models, recipes, use
 from edgecnn.cli.speak import printable
 from edgecnn.errors import EdgecnnError
 
@@ -51,6 +51,7 @@ for command in (
     make.compile_,
     measure.evaluate,
     measure.profile,
+    explain.explain,
     use.classify,
     use.verify,
     recipes.run_recipe,

@@ -30,7 +30,7 @@ _WITH_TRAINING = "They are trained first, which takes about three minutes more."
 @options.output
 @options.speaking
 def demo(*, speaker: Speaker, output: Path | None) -> None:
-    """Run the main job offline on small networks and on a real one; ends with a report.
+    """Run the main job offline, from networks to a report.
 
     Takes about two minutes on two CPU cores. Needs the demo extra: pip install 'edgecnn[demo]'
     """

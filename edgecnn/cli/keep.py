@@ -12,7 +12,7 @@ from edgecnn.cli.speak import Speaker
 
 @click.group()
 def cache() -> None:
-    """Look at the cache of built engines and downloaded weights, or empty it.
+    """Look at the cache of engines and weights, or empty it.
 
     It lies in $EDGECNN_CACHE, else in edgecnn/ of the user's cache folder. Nothing in it is
     precious: engines are built again and weights fetched again when they are needed, and an

@@ -15,15 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgecnn.pipeline.contracts import ContractOptions
-    from edgecnn.profiling.records import Report
+    from edgecnn.profiling.records import Evaluation, Report
 
 _DATA_HELP = "Labelled images: a folder per class, or a .tsv/.csv of file and class index."
+_class_offset = click.option(
+    "--class-offset",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The output that means class 0: 1 where the first one is 'background'.",
+)
 
 
 @click.command()
 @click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--data", type=options.FILE, required=True, help=_DATA_HELP)
 @click.option("--against", type=options.FILE, help="Compare with this file  [the first FILE]")
+@_class_offset
 @options.engine
 @options.threads
 @options.contract_options
@@ -34,14 +42,16 @@ def evaluate(
     files: tuple[Path, ...],
     data: Path,
     against: Path | None,
+    class_offset: int,
     engine: str,
     threads: int | None,
     contract: ContractOptions,
 ) -> None:
-    """Measure the accuracy of files as they ship: their engine, their preprocessing.
+    """Measure the accuracy of files as they ship.
 
-    With two files or --against, the images on which they differ are counted, too: how many went
-    from right to wrong and back, and whether that can be chance (McNemar's exact test).
+    That is: on their engine, through their own preprocessing. With two files or --against, the
+    images on which they differ are counted, too: how many went from right to wrong and back, and
+    whether that can be chance (McNemar's exact test).
     --labels takes class names, or a .tsv/.csv table of file and class index.
 
     \b
@@ -54,6 +64,7 @@ def evaluate(
         data=data,
         against=against,
         contract=contract,
+        class_offset=class_offset,
         engine=engine,
         threads=threads,
     )
@@ -67,13 +78,13 @@ def evaluate_files(
     data: Path,
     against: Path | None,
     contract: ContractOptions,
+    class_offset: int = 0,
     engine: str = "onnxruntime",
     threads: int | None = None,
 ) -> dict[str, Any]:
     """Evaluate, print the table and return the document for `--json`."""
     from edgecnn.pipeline.measure import EvaluateOptions
     from edgecnn.pipeline.measure import evaluate as evaluate_all
-    from edgecnn.profiling.report import evaluation_document, evaluation_table
 
     contract, table = split_labels(contract)
     chosen = EvaluateOptions(
@@ -82,9 +93,17 @@ def evaluate_files(
         against=against,
         engine=engine,
         threads=threads,
+        class_offset=class_offset,
         contract=contract,
     )
     results = evaluate_all(files, options=chosen, narrator=speaker)
+    return show_evaluations(speaker, results)
+
+
+def show_evaluations(speaker: Speaker, results: Sequence[Evaluation]) -> dict[str, Any]:
+    """Print the table and return the document for `--json`."""
+    from edgecnn.profiling.report import evaluation_document, evaluation_table
+
     speaker.print(evaluation_table(results))
     return evaluation_document(results)
 
@@ -103,6 +122,7 @@ def split_labels(contract: ContractOptions) -> tuple[ContractOptions, Path | Non
 @click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--device", default="local", show_default=True, help="Where to measure.")
 @click.option("--data", type=options.FILE, help=f"{_DATA_HELP} Gives accuracy beside latency.")
+@_class_offset
 @click.option("--images", type=options.FILE, help="Inputs to measure with  [--data or procedural]")
 @click.option(
     "--boundary",
@@ -136,6 +156,7 @@ def profile(
     files: tuple[Path, ...],
     device: str,
     data: Path | None,
+    class_offset: int,
     images: Path | None,
     boundary: Literal["engine", "frame"],
     batch: int | None,
@@ -173,7 +194,13 @@ def profile(
         seed=seed,
     )
     chosen = ProfileOptions(
-        device=device, images=images, data=data, table=table, contract=contract, measuring=measuring
+        device=device,
+        images=images,
+        data=data,
+        table=table,
+        class_offset=class_offset,
+        contract=contract,
+        measuring=measuring,
     )
     if output is not None:
         from edgecnn.pipeline.export import check_target

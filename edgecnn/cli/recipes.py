@@ -50,10 +50,10 @@ def run_recipe(*, speaker: Speaker, recipe: Path, overrides: tuple[str, ...]) ->
 @options.force
 @options.speaking
 def train(*, speaker: Speaker, recipe: Path, output: Path | None, force: bool) -> None:
-    """Train one of the demo's small networks on the digits that scikit-learn ships.
+    """Train one of the demo's small networks on digits.
 
-    Seeded; under a minute on two CPU cores. Writes NAME.safetensors, which
-    edgecnn export NAME --weights NAME.safetensors takes.
+    The digits are those that scikit-learn ships. Seeded; under a minute on two CPU cores. Writes
+    NAME.safetensors, which edgecnn export NAME --weights NAME.safetensors takes.
 
     Example:  edgecnn train recipes/digits/lenet5.toml
     """

@@ -73,7 +73,8 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
     if folder.is_file():
         return (folder,)
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder", hint="check the path to the images")
+        kind = "image" if folder.suffix.lower() in EXTENSIONS else "folder"
+        raise DataError(f"{folder}: no such {kind}", hint="check the path to the images")
     paths = images_under(folder)
     if not paths:
         known = " ".join(sorted(extension[1:] for extension in EXTENSIONS))

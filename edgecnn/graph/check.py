@@ -21,8 +21,9 @@ class Check:
     """INT8 against FP32 on `n` images.
 
     `sqnr_db` is the mean over images of the ratio of the logits' power, centred for each image, to
-    the power of their error; `top1_agreement` the share of images with the same best class. Of a
-    network with several outputs both are means over its outputs.
+    the power of their error; `top1_agreement` the share of images with the same best class, of a
+    segmentation the share of its places. Of a network with several outputs both are means over
+    its outputs.
     """
 
     sqnr_db: float
@@ -31,14 +32,15 @@ class Check:
 
 
 def compare(reference: FloatArray, logits: FloatArray) -> Check:
-    """Compare the outputs of two models, both of shape (images, classes)."""
+    """Compare the outputs of two models, both (images, classes) or (images, classes, places)."""
+    same = float(np.mean(reference.argmax(axis=1) == logits.argmax(axis=1)))
     reference, logits = _centred(reference), _centred(logits)
     signal = np.square(reference).sum(axis=1)
     noise = np.square(reference - logits).sum(axis=1)
     ratios = np.maximum(signal, _LEAST_POWER) / np.maximum(noise, _LEAST_POWER)
     return Check(
         sqnr_db=float(np.mean(np.minimum(10 * np.log10(ratios), BEST_DB))),
-        top1_agreement=float(np.mean(reference.argmax(axis=1) == logits.argmax(axis=1))),
+        top1_agreement=same,
         n=len(reference),
     )
 
@@ -66,15 +68,20 @@ class Judge:
         )
 
     def _answers(self, model: Path | ModelProto) -> list[FloatArray]:
-        """One array (images, values) for each output."""
+        """One array for each output: (images, classes), or with places on a third axis."""
         session = Session(model, threads=self._threads)
         answers = [[_rows(output) for output in session.run(image)] for image in self._images]
         return [np.concatenate(rows) for rows in zip(*answers, strict=True)]
 
 
 def _rows(output: Array) -> FloatArray:
-    return np.asarray(output.reshape(output.shape[0], -1), np.float32)
+    """A map of classes keeps them on the second axis; whatever else there is counts as classes."""
+    is_map = output.ndim == 4 and 1 not in output.shape[2:]
+    shape = (*output.shape[:2], -1) if is_map else (output.shape[0], -1)
+    return np.asarray(output.reshape(shape), np.float32)
 
 
 def _centred(logits: FloatArray) -> FloatArray:
-    return np.asarray(logits - logits.mean(axis=1, keepdims=True))
+    """Each image's values, (images, values), around their mean."""
+    flat = logits.reshape(len(logits), -1)
+    return np.asarray(flat - flat.mean(axis=1, keepdims=True))

@@ -1,31 +1,28 @@
-"""Where a file's contract comes from, and the last stroke under a written file."""
+"""Where a file's contract comes from: the file itself, or what is said by hand."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgecnn.contract import Color, Contract, Filter, Golden, Layout, Preprocess, TensorSpec
-from edgecnn.datasets.natural import natural_images
+from edgecnn.contract import (
+    Color,
+    Contract,
+    Filter,
+    Layout,
+    Preprocess,
+    Task,
+    TensorSpec,
+)
 from edgecnn.detection import Detection
 from edgecnn.errors import ContractError, DataError, ModelError, UsageError
-from edgecnn.files import read_error, write_error
-from edgecnn.onnxfile import Header, read_contract, read_header, write_contract
+from edgecnn.files import read_error
+from edgecnn.onnxfile import Header, read_contract, read_header
 from edgecnn.pipeline.boxes import describe
-from edgecnn.runtime.engines.ort import OrtEngine
-from edgecnn.runtime.golden import make_golden
-from edgecnn.runtime.model import Model
-from edgecnn.runtime.preprocess import Image
 
-_GOLDEN_CANDIDATES = 24
-_GOLDEN_SIDE = 48
 _CROP_SHARE = 0.875  # of the resized short side: what ImageNet evaluation has always cut out
 
 
@@ -88,9 +85,9 @@ def contract_from_options(header: Header, options: ContractOptions, *, name: str
         inputs=header.inputs,
         outputs=header.outputs,
         preprocess=preprocess,
-        task="detection" if detection else "classification",
+        task=task_of(header.outputs, detection),
         detection=detection,
-        labels=read_labels(options.labels) if options.labels else (),
+        labels=_labels(options, header.outputs, is_detector=detection is not None),
         provenance={
             "model": name,
             "precision": "int8" if header.quantized else "fp32",
@@ -99,11 +96,37 @@ def contract_from_options(header: Header, options: ContractOptions, *, name: str
     )
 
 
+def task_of(outputs: tuple[TensorSpec, ...], detection: Detection | None) -> Task:
+    """What a network is for, by its description or by the shape of its first output."""
+    if detection is not None:
+        return "detection"
+    return "segmentation" if _is_map(outputs[0]) else "classification"
+
+
+def _is_map(output: TensorSpec) -> bool:
+    """Whether an output has a class for each place, as (batch, classes, height, width)."""
+    places = output.shape[2:]
+    return len(output.shape) == 4 and all(size != 1 for size in places)
+
+
+def class_count(output: TensorSpec) -> int | None:
+    """How many classes an output tells apart, None where its shape is open.
+
+    Those of (batch, classes, 1, 1) count like those of (batch, classes).
+    """
+    shape = output.shape
+    channels_first = len(shape) == 4 and (_is_map(output) or shape[2:] == (1, 1))
+    classes = (shape[1] if channels_first else shape[-1]) if shape else None
+    return classes if isinstance(classes, int) else None
+
+
 def _changed(contract: Contract, options: ContractOptions) -> Contract:
     said = options.given
     labels = said.pop("labels", None)
     if labels is not None:
-        contract = dataclasses.replace(contract, labels=read_labels(labels))
+        is_detector = contract.detection is not None or "detection" in said
+        names = _labels(options, contract.outputs, is_detector=is_detector)
+        contract = dataclasses.replace(contract, labels=names)
     if said.pop("detection", None) is not None:
         detection = describe(options.detection, contract.outputs, contract.preprocess.size)
         contract = dataclasses.replace(contract, task="detection", detection=detection, golden=None)
@@ -119,6 +142,22 @@ def _changed(contract: Contract, options: ContractOptions) -> Contract:
     preprocess = dataclasses.replace(contract.preprocess, **said)
     # The golden answer belongs to the preprocessing that made it.
     return dataclasses.replace(contract, preprocess=preprocess, golden=None)
+
+
+def _labels(
+    options: ContractOptions, outputs: tuple[TensorSpec, ...], *, is_detector: bool
+) -> tuple[str, ...]:
+    """The class names said by hand; of a classifier there must be one for each output."""
+    if options.labels is None:
+        return ()
+    labels = read_labels(options.labels)
+    classes = class_count(outputs[0])
+    if not is_detector and classes is not None and classes != len(labels):
+        raise DataError(
+            f"{options.labels}: {len(labels)} names for {classes} classes",
+            hint="one name a line, in the order of the classes",
+        )
+    return labels
 
 
 def _preprocess(header: Header, options: ContractOptions, name: str) -> Preprocess:
@@ -185,85 +224,3 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not labels:
         raise DataError(f"{path}: no class name in it", hint="one class name a line")
     return labels
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a step knows of a contract before its file is written.
-
-    `labels` must fit the network's classes; `default_labels` are taken where they fit.
-    """
-
-    preprocess: Preprocess
-    provenance: Mapping[str, Any]
-    labels: tuple[str, ...] = ()
-    default_labels: tuple[str, ...] = ()
-    detection: Detection | None = None
-
-
-def write_model(model: bytes, target: Path, draft: Draft) -> Contract:
-    """Write a graph with its contract, golden check included; returns the contract written.
-
-    The golden answer comes from the very bytes that are written, on the runtime's engine.
-    Raises FileError; nothing half-written stays behind.
-    """
-    with tempfile.TemporaryDirectory(prefix="edgecnn-") as scratch:
-        graph = Path(scratch) / "model.onnx"
-        _write_bytes(graph, model)
-        header = read_header(graph)
-        contract = Contract(
-            inputs=header.inputs,
-            outputs=header.outputs,
-            preprocess=draft.preprocess,
-            labels=_fitting_labels(draft, header.outputs[0], source=target.name),
-            provenance=draft.provenance,
-            task="detection" if draft.detection else "classification",
-            detection=draft.detection,
-        )
-        contract = dataclasses.replace(contract, golden=_golden(graph, contract))
-        write_contract(graph, target, contract)
-    return contract
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise write_error(path, error) from error
-
-
-def _fitting_labels(draft: Draft, output: TensorSpec, *, source: str) -> tuple[str, ...]:
-    # Of a detector too: the first output holds the scores.
-    classes = output.shape[-1] if output.shape else "?"
-    if isinstance(classes, str) or len(draft.labels) == classes:
-        return draft.labels
-    if draft.labels:
-        raise UsageError(
-            f"{source}: {len(draft.labels)} labels for {classes} classes",
-            hint="give the right file: --labels FILE, one name a line",
-        )
-    return draft.default_labels if len(draft.default_labels) == classes else ()
-
-
-def _golden(graph: Path, contract: Contract) -> Golden:
-    engine = OrtEngine(graph, graph="not cached", threads=1)
-    with Model(graph, contract=contract, engine=engine, sha256="") as model:
-        precision = str(contract.provenance.get("precision", "fp32"))
-        return make_golden(_candidates(contract), model.logits, precision=precision)
-
-
-def _candidates(contract: Contract) -> list[Image]:
-    side = min(_GOLDEN_SIDE, *contract.preprocess.size)
-    count = _GOLDEN_CANDIDATES
-    return [
-        np.ascontiguousarray(image)
-        for image in natural_images(count, height=side, width=side, seed=0)
-    ]
-
-
-def tool_versions(*packages: str) -> dict[str, str]:
-    """The versions of the packages that made a file, for its provenance."""
-    found = {"edgecnn": importlib.metadata.version("edgecnn")}
-    for package in packages:
-        found[package] = importlib.metadata.version(package)
-    return found

@@ -19,14 +19,13 @@ from edgecnn.onnxfile import read_header
 from edgecnn.pipeline.boxes import describe_module, output_names
 from edgecnn.pipeline.contracts import (
     ContractOptions,
-    Draft,
     contract_of,
     read_labels,
-    tool_versions,
-    write_model,
 )
+from edgecnn.pipeline.naming import naming
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.pipeline.sources import Network, file_stem, load_network
+from edgecnn.pipeline.writing import Draft, tool_versions, write_model
 from edgecnn.runtime.preprocess import Tensor, preprocess
 
 PARITY_IMAGES = 64
@@ -139,7 +138,8 @@ def _export_file(
     header = read_header(path)
     contract = contract_of(path, options.contract)
     narrator.line("model", f"{path}, opset {header.opset}, {human_size(path.stat().st_size)}")
-    exported = import_checked(path, images=tuple(_natural(contract.preprocess, options.images)))
+    with naming(path):
+        exported = import_checked(path, images=tuple(_natural(contract.preprocess, options.images)))
     given = {"source": f"file {path.name}", "sha256": sha256_of(path)}
     known = contract.provenance if "steps" in contract.provenance else {"weights": given}
     provenance = {

@@ -15,7 +15,7 @@ from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.datasets.natural import natural_images
 from edgecnn.devices.find import facts_of, find_device
 from edgecnn.errors import DataError
-from edgecnn.pipeline.contracts import ContractOptions, contract_of
+from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
 from edgecnn.profiling.records import Evaluation, Profile, Report
@@ -37,6 +37,7 @@ class EvaluateOptions:
     against: Path | None = None
     engine: str = "onnxruntime"
     threads: int | None = None
+    class_offset: int = 0
     contract: ContractOptions = field(default_factory=ContractOptions)
 
 
@@ -50,7 +51,12 @@ def evaluate(
     narrator = narrator or Silent()
     reference = options.against or files[0]
     contracts = {path: contract_of(path, options.contract) for path in (reference, *files)}
-    images = open_data(options.data, contracts[reference], table=options.table)
+    images = open_data(
+        options.data,
+        contracts[reference],
+        table=options.table,
+        class_offset=options.class_offset,
+    )
     answers = {
         path: _answers(path, contract, images, options, narrator)
         for path, contract in contracts.items()
@@ -61,11 +67,30 @@ def evaluate(
     )
 
 
-def open_data(data: Path, contract: Contract, *, table: Path | None) -> LabelledImages:
-    """The labelled images of a folder or table, in the classes of a contract."""
-    outputs = contract.outputs[0].shape
-    count = outputs[-1] if outputs and isinstance(outputs[-1], int) else None
-    return open_labelled(data, labels=table, classes=contract.labels, class_count=count)
+def open_data(
+    data: Path, contract: Contract, *, table: Path | None, class_offset: int = 0
+) -> LabelledImages:
+    """The labelled images of a folder or table, in the classes of a contract.
+
+    `class_offset` is the output that means class 0: 1 where output 0 is 'background'.
+    """
+    if contract.task != "classification":
+        what = {"detection": "a detector, whose answer is boxes: it"}.get(
+            contract.task, f"a network for {contract.task}"
+        )
+        raise DataError(
+            f"{contract.name}: {what} has no top-1",
+            hint="compare INT8 with FP32 when quantizing, or profile it without --data",
+        )
+    outputs = class_count(contract.outputs[0])
+    count = None if outputs is None else outputs - class_offset
+    classes = contract.labels[class_offset:]
+    images = open_labelled(data, labels=table, classes=classes, class_count=count)
+    items = tuple(
+        dataclasses.replace(item, class_index=item.class_index + class_offset)
+        for item in images.items
+    )
+    return dataclasses.replace(images, items=items, class_count=images.class_count + class_offset)
 
 
 def _answers(
@@ -88,12 +113,17 @@ def _answers(
 
 @dataclass(frozen=True, slots=True)
 class ProfileOptions:
-    """What to measure with: `images` are the inputs, `data` gives accuracy beside latency."""
+    """What to measure with: `images` are the inputs, `data` gives accuracy beside latency.
+
+    `evaluations` are accuracies of these very files that are known already.
+    """
 
     device: str = "local"
     images: Path | None = None
     data: Path | None = None
     table: Path | None = None
+    class_offset: int = 0
+    evaluations: tuple[Evaluation, ...] = ()
     contract: ContractOptions = field(default_factory=ContractOptions)
     measuring: Options = field(default_factory=Options)
 
@@ -139,6 +169,8 @@ def _evaluations(
     narrator: Narrator,
 ) -> dict[str, Evaluation]:
     """Accuracy by file; files with random weights have none."""
+    if options.evaluations:
+        return {item.file: item for item in options.evaluations}
     real = [path for path in files if not contracts[path].random_weights]
     if options.data is None or not real:
         return {}
@@ -147,6 +179,7 @@ def _evaluations(
         table=options.table,
         engine=options.measuring.engine,
         threads=options.measuring.threads,
+        class_offset=options.class_offset,
         contract=options.contract,
     )
     return {item.file: item for item in evaluate(real, options=chosen, narrator=narrator)}

@@ -24,6 +24,8 @@ from edgecnn.pipeline.measure import (
 )
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.pipeline.quantize import QuantizeOptions, quantize, ranges_path
+from edgecnn.pipeline.values import check_values
+from edgecnn.profiling.records import Evaluation
 from edgecnn.profiling.report import (
     evaluation_document,
     evaluation_table,
@@ -77,9 +79,11 @@ class _Run:
         self._float = recipe.output / f"{stem}.onnx"
         self._int8 = recipe.output / f"{stem}.int8.onnx"
         self._files = (self._float, self._int8) if recipe.quantize else (self._float,)
+        self._evaluations: tuple[Evaluation, ...] = ()
 
     def steps(self) -> Iterator[Step]:
         recipe = self._recipe
+        check_values(recipe)
         yield self._export(recipe.export)
         if recipe.quantize:
             yield self._quantize(recipe.quantize)
@@ -103,8 +107,9 @@ class _Run:
     def _export(self, section: ExportSection) -> Step:
         recipe = self._recipe
         model = str(recipe.input_path(recipe.model)) if self._is_file else recipe.model
+        weights = _existing(section.weights, recipe)
         options = ExportOptions(
-            weights=section.weights,
+            weights=weights,
             batch=section.batch,
             opset=section.opset,
             seed=recipe.seed,
@@ -115,7 +120,7 @@ class _Run:
             export(model, output=self._float, options=options, force=True, narrator=self._narrator)
 
         labels = options.contract.labels
-        key = key_of(model, asdict(options), _contents(model, section.weights, labels))
+        key = key_of(model, asdict(options), _contents(model, weights, labels))
         return self._step("export", key, (self._float,), work)
 
     def _quantize(self, section: QuantizeSection) -> Step:
@@ -169,29 +174,42 @@ class _Run:
 
     def _evaluate(self, section: EvaluateSection) -> Step:
         recipe, target = self._recipe, self._recipe.output / "evaluation.json"
-        if section.data is None:
+        data, table = self._data(section)
+        if data is None:
             self._narrator.line("evaluate", "left out: no labels; --set evaluate.data=FOLDER")
             return Step("evaluate", (), skipped=True)
         options = EvaluateOptions(
-            data=recipe.input_path(section.data),
-            table=recipe.input_path(section.labels) if section.labels else None,
-            engine=recipe.engine,
-            threads=recipe.threads,
+            data=data, table=table, engine=recipe.engine, threads=recipe.threads
         )
 
         def work() -> None:
             results = evaluate(self._files, options=options, narrator=self._narrator)
+            self._evaluations = results
             self._narrator.line("evaluate", evaluation_table(results))
             write_text(target, _json(evaluation_document(results)))
 
-        images = open_data(options.data, read_contract(self._float), table=options.table)
-        key = key_of(asdict(options), images.sha256, self._hashes())
+        key = key_of(asdict(options), self._data_sha256(section), self._hashes())
         return self._step("evaluate", key, (target,), work)
+
+    def _data(self, section: EvaluateSection | None) -> tuple[Path | None, Path | None]:
+        """Where the labelled images and their table are; None where the recipe has none."""
+        texts = (section.data, section.labels) if section else (None, None)
+        data, table = (self._recipe.input_path(text) if text else None for text in texts)
+        return data, table
+
+    def _data_sha256(self, section: EvaluateSection | None) -> str:
+        data, table = self._data(section)
+        if data is None:
+            return ""
+        return open_data(data, read_contract(self._float), table=table).sha256
 
     def _profile(self, section: ProfileSection) -> Step:
         recipe = self._recipe
         page, document = recipe.output / "profile.html", recipe.output / "profile.json"
+        data, table = self._data(recipe.evaluate)
         options = ProfileOptions(
+            data=data,
+            table=table,
             measuring=Options(
                 engine=recipe.engine,
                 threads=recipe.threads,
@@ -199,16 +217,18 @@ class _Run:
                 precision=section.precision,
                 time_limit_s=section.time_limit_s,
                 seed=recipe.seed,
-            )
+            ),
         )
 
         def work() -> None:
-            summary = summarize(profile(self._files, options=options, narrator=self._narrator))
+            # What this run has evaluated just now need not be evaluated again.
+            chosen = replace(options, evaluations=self._evaluations)
+            summary = summarize(profile(self._files, options=chosen, narrator=self._narrator))
             self._narrator.line("profile", f"\n{profile_table(summary)}")
             write_text(document, _json(profile_document(summary)))
             write_html(summary, page)
 
-        key = key_of(asdict(options), self._hashes())
+        key = key_of(asdict(options), self._data_sha256(recipe.evaluate), self._hashes())
         return self._step("profile", key, (page, document), work)
 
     def _hashes(self) -> list[str]:
@@ -237,6 +257,13 @@ def _option(key: str, value: Any, recipe: Recipe) -> Any:
             )
         return numbers * 2 if key == "size" and len(numbers) == 1 else numbers
     return value
+
+
+def _existing(word: str | None, recipe: Recipe) -> str | None:
+    """A file beside the recipe by its path; any other word, `official` for one, as it is."""
+    if word is not None and recipe.input_path(word).is_file():
+        return str(recipe.input_path(word))
+    return word
 
 
 def _contents(*names: str | Path | None) -> list[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from edgecnn.datasets.calibration import CalibrationSet
 from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.onnxfile import model_sha256
-from edgecnn.pipeline.contracts import tool_versions
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.narrator import Narrator
+from edgecnn.pipeline.writing import tool_versions
 from edgecnn.runtime.cache import unfinished_file
 
 

@@ -40,7 +40,7 @@ class Predictions:
 
     `labels` (n,) int64 are the classes shown; `top` (n, k) int64 the best classes, best first,
     with k = 5, or all classes where there are fewer; `score` (n,) float64 the best one's
-    probability. Both count classes as the labels do: an output before class 0 is negative.
+    probability.
     """
 
     file: str
@@ -80,21 +80,19 @@ def evaluate_model(
     model: Model,
     images: LabelledImages,
     *,
-    class_offset: int = 0,
     progress: Progress | None = None,
 ) -> Predictions:
     """Answer all images; `progress` hears (images done, images in all).
 
-    `class_offset` is the output that means class 0: 1 where output 0 is 'background'. Raises
-    DataError for an unreadable image, a class that the model does not have, or random weights,
-    of which no accuracy is ever told; ModelError for outputs that are no numbers.
+    Raises DataError for an unreadable image, a class that the model does not have, or random
+    weights, of which no accuracy is ever told; ModelError for outputs that are no numbers.
     """
     _refuse_random_weights(model)
     done, parts = 0, []
     for items, tensor in _batches(model, images.items):
         logits = model.run(tensor)
         if not done:
-            _check_classes(images, logits.shape[1] - class_offset)
+            _check_classes(images, logits.shape[1])
         _check_finite(model, items, logits)
         parts.append(logits_to_answer(logits))
         done += len(items)
@@ -104,9 +102,9 @@ def evaluate_model(
         file=str(model.path),
         engine=model.engine.name,
         precision=str(model.contract.provenance.get("precision", "fp32")),
-        classes=logits.shape[1] - class_offset,
+        classes=logits.shape[1],
         labels=np.array([item.class_index for item in images.items], dtype=np.int64),
-        top=np.concatenate([top for top, _ in parts]) - class_offset,
+        top=np.concatenate([top for top, _ in parts]),
         score=np.concatenate([score for _, score in parts]),
     )
 

@@ -73,10 +73,15 @@ class Model:
         return detections(outputs, self.contract, (image.shape[0], image.shape[1]))
 
     def classify(self, image: Image, *, top: int = 5) -> tuple[Label, ...]:
-        """The best classes of one image, best first; raises ContractError for a detector."""
+        """The best classes of one image, best first; raises ContractError for other tasks."""
         if self.contract.task == "detection":
             raise ContractError(
                 f"{self.path}: a detector, whose answer is boxes", hint="call model.detect(image)"
+            )
+        if self.contract.task == "segmentation":
+            raise ContractError(
+                f"{self.path}: for segmentation, whose answer is a class for each place",
+                hint="call model.outputs(model.preprocess(image))",
             )
         return classification(self.logits(image)[0], self.contract, top=top)
 
@@ -87,7 +92,10 @@ class Model:
                 f"{self.path}: its contract holds no golden check",
                 hint="make one: edgecnn export FILE.onnx --size 224 -o NEW.onnx",
             )
-        return golden.verify(self.contract.golden, self.logits)
+        try:
+            return golden.verify(self.contract.golden, self.logits)
+        except ContractError as error:
+            raise ContractError(f"{self.path}: {error}", hint=error.hint) from error
 
     def close(self) -> None:
         """Give the engine's memory back."""

@@ -21,9 +21,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgecnn.zoo.blocks import initialize
+from edgecnn.errors import UsageError
+from edgecnn.zoo.blocks import initialize, scale_channels
 
 _CHANNELS = (64, 128, 256, 512, 1024)
+_FINEST = 16  # pixels that four pools make one of
+_BORDER = 124  # what the way down loses without padding, modulo those
+_LEAST = {False: 64, True: 16}
 
 
 def _level(in_channels: int, out_channels: int, padding: int) -> nn.Module:
@@ -56,24 +60,28 @@ class Up(nn.Module):
 class UNet(nn.Module):
     """Images (N, in_channels, H, W) to logits (N, num_classes, H - 184, W - 184).
 
-    Without padding, the sides are 16 * k + 124 with k at least 4 (188, 204 ... 572).
+    `width` scales the channels of all levels. Without padding, the sides are 16 * k + 124 with k
+    at least 4 (188, 204 ... 572).
     """
 
-    def __init__(self, *, num_classes: int, in_channels: int, padded: bool) -> None:
+    def __init__(self, *, num_classes: int, in_channels: int, padded: bool, width: float) -> None:
         super().__init__()
         padding = int(padded)
-        before = (in_channels, *_CHANNELS)
+        self.padded = padded
+        levels = tuple(scale_channels(channels, width) for channels in _CHANNELS)
         self.down = nn.ModuleList(
-            _level(*channels, padding) for channels in zip(before, _CHANNELS, strict=False)
+            _level(*channels, padding)
+            for channels in zip((in_channels, *levels), levels, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(0.5)
-        self.up = nn.ModuleList(Up(channels, padding) for channels in reversed(_CHANNELS[:-1]))
-        self.classifier = nn.Conv2d(_CHANNELS[0], num_classes, 1)
+        self.up = nn.ModuleList(Up(channels, padding) for channels in reversed(levels[:-1]))
+        self.classifier = nn.Conv2d(levels[0], num_classes, 1)
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of each pixel's classes."""
+        """Logits of each pixel's classes; raises UsageError for sides that do not fit."""
+        _check_sides((images.shape[2], images.shape[3]), padded=self.padded)
         earlier: list[Tensor] = []
         maps = images
         for level in self.down:
@@ -86,6 +94,20 @@ class UNet(nn.Module):
         return logits
 
 
-def unet(*, num_classes: int = 2, in_channels: int = 1, padded: bool = False) -> UNet:
+def _check_sides(sides: tuple[int, int], *, padded: bool) -> None:
+    """Every pool halves its maps exactly, and the lowest level keeps a pixel."""
+    border = 0 if padded else _BORDER
+    if all(
+        side % _FINEST == border % _FINEST and side >= border + _LEAST[padded] for side in sides
+    ):
+        return
+    height, width = sides
+    rule = "a multiple of 16" if padded else "16 k + 124 pixels, k at least 4: 188, 204 ... 572"
+    raise UsageError(f"U-Net does not fit images of {height}x{width}", hint=f"a side is {rule}")
+
+
+def unet(
+    *, num_classes: int = 2, in_channels: int = 1, padded: bool = False, width: float = 1.0
+) -> UNet:
     """U-Net; the paper's has no padding."""
-    return UNet(num_classes=num_classes, in_channels=in_channels, padded=padded)
+    return UNet(num_classes=num_classes, in_channels=in_channels, padded=padded, width=width)

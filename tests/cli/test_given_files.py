@@ -12,6 +12,7 @@ from PIL import Image
 
 from edgecnn.onnxfile import read_contract
 from tests.cli.conftest import Edgecnn
+from tests.profiling.toys import write_color_net, write_pictures
 
 SAID = ("--mean", "0.5", "--std", "0.5")
 
@@ -112,3 +113,78 @@ def test_names_from_strangers_do_not_steer_the_terminal(
     said = edgecnn("classify", "net.onnx", cat, *SAID, "--labels", "names.txt")
     assert said.code == 0
     assert "\x1b" not in said.out
+
+
+def test_ranges_that_are_given_leave_nothing_to_choose(edgecnn: Edgecnn, lenet: Path) -> None:
+    asked = ("quantize", lenet, "--calibration", "natural:16", "--ranges", "r.json")
+    said = edgecnn(*asked, "--method", "mse")
+    assert said.code == 2
+    assert "r.json holds ranges already" in said.err
+
+
+def test_a_file_that_is_there_is_not_written_over(
+    edgecnn: Edgecnn, tmp_path: Path, lenet: Path
+) -> None:
+    for name in ("int8.onnx", "int8.ranges.json"):
+        (tmp_path / name).write_text("mine")
+        said = edgecnn("quantize", lenet, "--calibration", "natural:16", "-o", "int8.onnx")
+        assert f"{name} is already there" in said.err
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+
+
+def test_there_is_a_name_for_each_class(edgecnn: Edgecnn, tmp_path: Path, cat: Path) -> None:
+    write_net(tmp_path / "net.onnx")
+    (tmp_path / "names.txt").write_text("one\ntwo\nthree\n")
+    said = edgecnn("classify", "net.onnx", cat, *SAID, "--labels", "names.txt")
+    assert said.code == 1
+    assert "names.txt: 3 names for 10 classes" in said.err
+
+
+def test_a_batch_that_the_images_do_not_fill_is_named(
+    edgecnn: Edgecnn, tmp_path: Path, lenet: Path
+) -> None:
+    edgecnn("export", "lenet5", "--weights", "random", "--batch", "4", "-o", "four.onnx")
+    said = edgecnn("quantize", "four.onnx", "--calibration", "natural:16")
+    assert "four.onnx: takes 4 images a run, and 16 images are too few" in said.err
+    assert "give 20 images" in said.err
+    assert edgecnn("quantize", "four.onnx", "--calibration", "natural:20").code == 0
+
+
+def test_what_is_wrong_inside_a_graph_is_told_with_the_name_of_its_file(
+    edgecnn: Edgecnn, tmp_path: Path
+) -> None:
+    model = onnx.load(write_net(tmp_path / "net.onnx"))
+    bad = np.full((3, 10), np.nan, np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(bad, "w"))
+    onnx.save(model, tmp_path / "net.onnx")
+    said = edgecnn("quantize", "net.onnx", "--calibration", "natural:16", *SAID)
+    assert "net.onnx: weights 'w'" in said.err
+
+
+def test_a_background_output_is_counted_away(edgecnn: Edgecnn, tmp_path: Path) -> None:
+    labels = list(range(8))
+    write_pictures(tmp_path / "pictures", labels, shown=labels)
+    write_color_net(tmp_path / "background.onnx", first_output=1)
+    shifted, plain = (
+        edgecnn("evaluate", "background.onnx", "--data", "pictures", "--json", *offset)
+        for offset in (("--class-offset", "1"), ())
+    )
+    assert shifted.document["results"][0]["top1"]["value"] == 100
+    assert plain.document["results"][0]["top1"]["value"] == 0
+
+
+def test_a_map_of_classes_is_no_class(edgecnn: Edgecnn, tmp_path: Path, cat: Path) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 16])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 16, 16])
+    weights = np.random.default_rng(0).standard_normal((2, 3, 1, 1)).astype(np.float32)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
+    graph = helper.make_graph(nodes, "g", [x], [y], [numpy_helper.from_array(weights, "w")])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "map.onnx")
+    assert edgecnn("export", "map.onnx", *SAID, "-o", "ours.onnx").code == 0
+    assert read_contract(tmp_path / "ours.onnx").task == "segmentation"
+    assert "for segmentation" in edgecnn("classify", "ours.onnx", cat).err
+    (tmp_path / "data" / "0").mkdir(parents=True)
+    (tmp_path / "data" / "0" / "cat.png").write_bytes(cat.read_bytes())
+    assert "has no top-1" in edgecnn("evaluate", "ours.onnx", "--data", "data").err

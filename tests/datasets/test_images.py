@@ -255,6 +255,8 @@ def test_one_image_stands_for_a_folder_of_one(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such image"):
+        image_paths(tmp_path / "cat.jpg")
     with pytest.raises(DataError, match="holiday: no such folder"):
         image_paths(tmp_path / "holiday")
     (tmp_path / "notes.txt").touch()

@@ -72,6 +72,9 @@ def test_everything_is_made_once_and_then_only_what_changed(recipe: Path) -> Non
     assert min(item["top1"]["value"] for item in evaluation["results"]) > 98
     assert evaluation["results"][1]["paired"]["agreement"] > 99
     assert Path("out/profile.html").exists()
+    profile = json.loads(Path("out/profile.json").read_text(encoding="utf-8"))
+    told = [item["accuracy"]["top1"] for item in profile["profiles"]]
+    assert told == [item["top1"] for item in evaluation["results"]], "accuracy beside latency"
 
     assert skipped(follow(recipe)) == list(first), "nothing has changed"
 
@@ -99,3 +102,39 @@ def test_a_step_that_fails_leaves_the_steps_before_it_done(short: Path) -> None:
 def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
     with pytest.raises(RecipeError, match=r"\[preprocess\]: unknown key 'sise'"):
         follow(short, "preprocess.sise=32")
+
+
+@pytest.mark.parametrize(
+    ("override", "cause"),
+    [
+        ("export.batch=0", "batch 0 is not above zero"),
+        ("export.opset=99", "opset 99 cannot be written"),
+        ("engine=onnxrutime", "unknown engine 'onnxrutime'"),
+        ("quantize.method=mean", "method 'mean'"),
+        ("quantize.effort=heroic", "effort 'heroic'"),
+        ("quantize.target=abacus", "target 'abacus'"),
+        ("quantize.images=3", "images 3: too few"),
+        ("profile.precision=0", "precision 0.0 is no share"),
+        ("profile.time_limit_s=-1", "time_limit_s -1.0 is not above zero"),
+        ("threads=0", "threads 0 is not above zero"),
+    ],
+)
+def test_a_value_that_a_late_step_would_refuse_is_refused_at_once(
+    recipe: Path, override: str, cause: str
+) -> None:
+    with pytest.raises(RecipeError, match=cause):
+        follow(recipe, override)
+    assert not list(Path("out").iterdir())
+
+
+def test_a_path_typed_by_hand_starts_where_the_command_runs(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_digits(elsewhere / "mine", "held_out")
+    monkeypatch.chdir(elsewhere)
+    read = read_recipe(recipe, overrides=("evaluate.data=mine",))
+    assert read.evaluate is not None
+    assert read.evaluate.data is not None
+    assert read.input_path(read.evaluate.data) == elsewhere / "mine"

@@ -17,10 +17,8 @@ from edgecnn.profiling.accuracy import (
     Predictions,
     compare_predictions,
     evaluate_file,
-    evaluate_model,
     evaluation,
 )
-from edgecnn.runtime.model import load
 from tests.profiling.toys import write_color_net, write_pictures
 
 LABELS = [0, 1, 2, 3, 4, 5, 6, 7, 7, 7]
@@ -84,16 +82,6 @@ def test_progress_counts_pictures(net: Path, pictures: LabelledImages) -> None:
     heard: list[tuple[int, int]] = []
     evaluate_file(net, pictures, progress=lambda done, total: heard.append((done, total)))
     assert heard == [(done, 10) for done in range(1, 11)]
-
-
-def test_a_background_output_is_shifted_away(tmp_path: Path, pictures: LabelledImages) -> None:
-    net = write_color_net(tmp_path / "background.onnx", first_output=1)
-    with load(net) as model:
-        shifted = evaluate_model(model, pictures, class_offset=1)
-        plain = evaluate_model(model, pictures)
-    assert evaluation(shifted).top1.value == 0.8
-    assert evaluation(plain).top1.value < 0.2
-    assert shifted.classes == 8
 
 
 def test_a_label_that_the_model_does_not_have_is_named(

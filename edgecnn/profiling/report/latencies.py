@@ -32,7 +32,7 @@ def latency_plot(summary: Summary) -> Spec:
     )
     ticks = log_ticks(low / 1.15, high * 1.15) if wide else alt.Undefined
     title = f"latency, ms (p50; the tick is p90{', log scale' if wide else ''})"
-    x = alt.X("p50:Q", title=title, scale=scale).axis(values=ticks, format="~g", tickCount=6)
+    x = alt.X("p50:Q", title=title, scale=scale).axis(values=ticks, format=".6~g", tickCount=6)
     y = alt.Y("model:N", title=None, sort=None).axis(
         labelLimit=160, labelColor=INK, labelFontSize=12, grid=False, ticks=False, domain=False
     )

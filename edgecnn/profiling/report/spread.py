@@ -28,7 +28,7 @@ def spread_plot() -> Spec:
     """A histogram of the dataset `bars`, with lines at the percentiles in `rules`."""
     alt = altair()
     x = alt.X("from:Q", title="ms", scale=alt.Scale(zero=False, nice=False)).axis(
-        grid=False, tickCount=5, format="~g"
+        grid=False, tickCount=5, format=".6~g"
     )
     bars = (
         alt.Chart(alt.Data(name="bars"))
@@ -84,7 +84,7 @@ def blocks_plot() -> Spec:
     base = alt.Chart(alt.Data(name="blocks")).encode(
         x=x.axis(grid=False, tickMinStep=1, format="d", tickCount=6)
     )
-    y = alt.Y("p50:Q", title="ms").scale(zero=False, nice=True).axis(tickCount=3, format="~g")
+    y = alt.Y("p50:Q", title="ms").scale(zero=False, nice=True).axis(tickCount=3, format=".6~g")
     lines = base.mark_rule(color=OWN, opacity=0.45, strokeWidth=2).encode(y="p10:Q", y2="p90:Q")
     dots = base.mark_circle(color=OWN, opacity=1, size=28).encode(y=y, tooltip=["block:Q", "p50:Q"])
     return finished(alt.layer(lines, dots).properties(width="container", height=_HEIGHT_PX))

@@ -16,7 +16,7 @@ from edgecnn.profiling.compare import (
     on_front,
 )
 from edgecnn.profiling.records import Profile, Report
-from edgecnn.profiling.report.words import printable
+from edgecnn.profiling.report.words import drops, printable
 from edgecnn.profiling.statistics import MIN_RUNS_P99
 
 _BUSY_SHARE = 0.9  # of one thread's time on the CPU: below it, others took it
@@ -123,11 +123,7 @@ def _told(row: Row) -> str:
     paired = row.profile.accuracy.paired if row.profile.accuracy else None
     if paired is None:
         return f"{sentence}."
-    drop = paired.drop
-    return (
-        f"{sentence}, and its top-1 drops by {drop.value * 100:.1f} points"
-        f" ({drop.low * 100:.1f} to {drop.high * 100:.1f})."
-    )
+    return f"{sentence}, and its top-1 {drops(paired.drop)}."
 
 
 def _fastest(rows: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from edgecnn.files import human_size
 from edgecnn.profiling.records import Evaluation
 from edgecnn.profiling.report.summary import Row, Summary, published_top1
-from edgecnn.profiling.report.words import fact, like, percent, points, printable, value_and_error
+from edgecnn.profiling.report.words import drops, fact, like, percent, printable, value_and_error
 
 WIDTH = 100
 
@@ -68,7 +68,7 @@ def _paired(evaluation: Evaluation) -> str:
         return ""
     both = f"{printable(evaluation.file)} against {printable(paired.against)}"
     return _wrapped(
-        f"{both}: top-1 drops {points(paired.drop)} points;"
+        f"{both}: top-1 {drops(paired.drop)};"
         f" {paired.right_to_wrong} right to wrong, {paired.wrong_to_right} wrong to right,"
         f" p = {paired.mcnemar_p:.2g}; they agree on {paired.agreement * 100:.1f} %."
     )

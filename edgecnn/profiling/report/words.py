@@ -36,9 +36,15 @@ def percent(accuracy: Accuracy) -> str:
     return f"{accuracy.value * 100:.1f} ±{half * 100:.1f}"
 
 
-def points(drop: Accuracy) -> str:
-    """`0.1 (-0.2 to 0.4)`, in percentage points."""
-    return f"{drop.value * 100:.1f} ({drop.low * 100:.1f} to {drop.high * 100:.1f})"
+def drops(drop: Accuracy) -> str:
+    """`drops by 0.1 points (-0.2 to 0.4)`; where it is a gain, `rises by 0.1 points (-0.4 to 0.2)`.
+
+    The drop is a share; what is said is in percentage points.
+    """
+    low, value, high = (each * 100 for each in (drop.low, drop.value, drop.high))
+    if round(value, 1) < 0:
+        return f"rises by {-value:.1f} points ({-high:.1f} to {-low:.1f})"
+    return f"drops by {abs(value):.1f} points ({low:.1f} to {high:.1f})"
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,69 @@
+"""A recipe's values, looked at before the first step: a wrong one must not cost an hour."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from edgecnn.errors import RecipeError
+from edgecnn.graph.quantize import EFFORTS
+from edgecnn.graph.ranges import METHODS
+from edgecnn.graph.targets import TARGETS
+from edgecnn.recipe import ExportSection, ProfileSection, QuantizeSection, Recipe
+from edgecnn.runtime.compiled import ENGINES
+
+_OPSETS = range(17, 22)
+_LEAST_IMAGES = 16
+
+Problem = tuple[str, str]
+"""What is wrong, and what would be right."""
+
+
+def check_values(recipe: Recipe) -> None:
+    """Raise RecipeError for the first value that no step would accept."""
+    problems = [*_word("engine", recipe.engine, ENGINES), *_export(recipe.export)]
+    if recipe.threads is not None and recipe.threads < 1:
+        problems.append((f"threads {recipe.threads} is not above zero", "for example: threads = 1"))
+    if recipe.quantize:
+        problems += _quantize(recipe.quantize)
+    if recipe.profile:
+        problems += _profile(recipe.profile)
+    for cause, hint in problems:
+        raise RecipeError(f"{recipe.path}: {cause}", hint=hint)
+
+
+def _word(key: str, value: str, known: Iterable[str]) -> Iterator[Problem]:
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+        yield f"unknown {key} {value!r}", advice
+
+
+def _export(section: ExportSection) -> Iterator[Problem]:
+    if section.batch != "dynamic" and section.batch < 1:
+        yield f"[export] batch {section.batch} is not above zero", 'batch = 1 or batch = "dynamic"'
+    if section.opset not in _OPSETS:
+        known = f"{_OPSETS[0]} to {_OPSETS[-1]}"
+        yield f"[export] opset {section.opset} cannot be written", f"it may be {known}"
+
+
+def _quantize(section: QuantizeSection) -> Iterator[Problem]:
+    yield from _word("[quantize] method", section.method, ("auto", *METHODS))
+    yield from _word("[quantize] effort", section.effort, EFFORTS)
+    if section.target is not None:
+        yield from _word("[quantize] target", section.target, TARGETS)
+    if section.images is not None and section.images < _LEAST_IMAGES:
+        yield (
+            f"[quantize] images {section.images}: too few to calibrate on",
+            f"images = {_LEAST_IMAGES} or more",
+        )
+
+
+def _profile(section: ProfileSection) -> Iterator[Problem]:
+    if not 0 < section.precision <= 1:
+        yield f"[profile] precision {section.precision} is no share", "for example: 0.02"
+    if not section.time_limit_s > 0:
+        yield (
+            f"[profile] time_limit_s {section.time_limit_s} is not above zero",
+            "for example: time_limit_s = 60",
+        )
