@@ -37,8 +37,8 @@ def find(name: str) -> ModelSpec:
     Raises UsageError with the nearest known name.
     """
     plain = _plain(name)
-    found = None if _SIGN.search(name) else _named(name, plain)
-    if found is not None:
+    found = _named(name, plain)
+    if found is not None and not (found.name.startswith(_SCALABLE) and _SIGN.search(name)):
         return found
     near = difflib.get_close_matches(plain, names(), n=1, cutoff=0.5)
     advice = f"did you mean {near[0]}? " if near else ""
@@ -60,8 +60,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s._-]+", "", name).casefold()
 
 
-# A dash behind another separator is no separator but a minus: mobilenetv1_-1.0.
-_SIGN = re.compile(r"[\s._-]-\s*\.?\d")
+# Before a width, a dash behind another separator is a minus: mobilenetv1_-1.0.
+_SIGN = re.compile(r"[\s._-]-\.?\d")
 
 # Names that differ by more than case and separators.
 _ALIASES = {

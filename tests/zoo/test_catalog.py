@@ -23,6 +23,7 @@ from edgecnn.zoo.labels import load_labels
         ("MobileNet-V2", "mobilenetv2"),
         ("MobileNetV2 1.0", "mobilenetv2"),
         ("resnet-50", "resnet50"),
+        ("resnet - 50", "resnet50"),
         ("ResNet 18", "resnet18"),
         ("VGG-16", "vgg16"),
         ("LeNet", "lenet5"),
