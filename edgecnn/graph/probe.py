@@ -15,6 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from edgecnn.errors import GraphError
 from edgecnn.graph.plan import LAYER_OPS
 from edgecnn.graph.session import Array
+from edgecnn.graph.shift import SHIFTED
 from edgecnn.graph.wiring import FloatArray, Wiring, attribute, drop_unused, put_constant, wiring
 
 _MADE = "@made"
@@ -105,9 +106,8 @@ def _probe(node: NodeProto, edges: Wiring, known: Collection[str]) -> Probe | No
     zero = edges.constant(node.input[2]) if len(node.input) > 2 else None
     zero = np.zeros((), np.uint8) if zero is None else zero
     limits = np.iinfo(zero.dtype)  # type: ignore[type-var]
-    return Probe(
-        tensor, node.output[0], float(scale.item()), int(zero.item()), (limits.min, limits.max)
-    )
+    zero_point = limits.min if node.doc_string == SHIFTED else int(zero.item())
+    return Probe(tensor, node.output[0], float(scale.item()), zero_point, (limits.min, limits.max))
 
 
 def _refuse(quantized: ModelProto) -> None:

@@ -18,6 +18,7 @@ from edgecnn.graph.integers import (
 )
 from edgecnn.graph.model_io import shapes_of
 from edgecnn.graph.plan import Layer, Plan
+from edgecnn.graph.shift import SHIFTED
 from edgecnn.graph.targets import Target
 from edgecnn.graph.wiring import (
     FloatArray,
@@ -169,7 +170,10 @@ class _Writer:
         names = [f"{name}_scale", f"{name}_zero_point"]
         put_constant(self._model, names[0], np.array(qparams.scale, np.float32))
         put_constant(self._model, names[1], np.array(qparams.zero_point, qparams.integers.dtype))
-        yield _node("QuantizeLinear", [self._raw(name), *names], integers)
+        quantize = _node("QuantizeLinear", [self._raw(name), *names], integers)
+        if name in self._plan.shifted:
+            quantize.doc_string = SHIFTED
+        yield quantize
         yield _node("DequantizeLinear", [integers, *names], self._dequantized(name))
 
     def _parameters(self, layer: Layer | None, new: NodeProto) -> Iterator[NodeProto]:

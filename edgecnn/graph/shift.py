@@ -15,6 +15,9 @@ from onnx import NodeProto
 
 from edgecnn.graph.wiring import Wiring, attribute, integer_list
 
+SHIFTED = "holds x - 128 * scale: the layers before and behind have it in their biases"
+"""What a QuantizeLinear says of such a tensor, so that its values can be read right."""
+
 
 def find_shifted(
     edges: Wiring,

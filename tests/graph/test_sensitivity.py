@@ -17,6 +17,7 @@ from edgecnn.graph.plan import make_plan
 from edgecnn.graph.probe import cut, find_probes, made_name, rounded_layers
 from edgecnn.graph.sensitivity import LayerError, Spread, sensitivity
 from edgecnn.graph.session import Session
+from edgecnn.graph.shift import SHIFTED
 from edgecnn.graph.targets import find_target
 from edgecnn.graph.wiring import put_constant
 from tests import toy
@@ -183,3 +184,14 @@ def test_causes_are_told_in_plain_words(
     assert words in cause.text
     assert cause.remedy == remedy
     assert len(cause.text) <= 100
+
+
+def test_a_tensor_that_is_stored_less_a_constant_is_read_with_it() -> None:
+    net = toy.Net(seed=9)
+    wide = net.relu(net.conv("image", 16))  # shifted for TensorRT: an unpadded layer reads it
+    model = net.model(net.head(net.relu(net.conv(wide, 16, 1))))
+    int8 = quantized(model, target="tensorrt")
+    assert any(node.doc_string == SHIFTED for node in int8.graph.node)
+    errors = sensitivity(fold(read_model(model)), int8, toy.images(8, seed=4)())
+    assert min(error.here_db for error in errors) > 20
+    assert errors[-1].accumulated_db > 20
