@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from edgecnn.pipeline.export import ExportOptions, export
 from edgecnn.pipeline.quantize import QuantizeOptions, quantize
 from edgecnn.runtime import load
 from edgecnn.zoo import find, names
-from edgecnn.zoo.page import with_table
+from edgecnn.zoo.page import renew
 
 OUTPUT = Path("zoo-output")
 PAGE = Path(__file__).parents[1] / "docs" / "zoo.md"
@@ -61,6 +62,7 @@ def go_through(name: str, folder: Path) -> Result:
     exported = export(name, output=fp32, options=options)
     images = find_calibration("natural:16", seed=0)
     made = quantize(fp32, images, output=int8, options=QuantizeOptions(effort="fast"))
+    boxes = made.verification.boxes
     for path in (fp32, int8):
         with load(path) as model:
             proof = model.verify()
@@ -75,6 +77,7 @@ def go_through(name: str, folder: Path) -> Result:
         "parity_rel": exported.exported.parity.rel,
         "sqnr_db": made.quantized.check.sqnr_db,
         "top1_agreement": made.quantized.check.top1_agreement,
+        "boxes": None if boxes is None else asdict(boxes),
         "float_layers": list(made.quantized.float_layers),
         "fp32_bytes": fp32.stat().st_size,
         "int8_bytes": int8.stat().st_size,
@@ -89,8 +92,11 @@ def measured(name: str) -> Result:
     try:
         with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
             found = go_through(name, Path(folder)) | {"passed": True}
-    except EdgecnnError as error:
-        found = {"passed": False, "cause": str(error)}
+    except Exception as error:
+        # Whatever it is, it is this network's failure, and the sweep goes on.
+        known_cause = isinstance(error, EdgecnnError)
+        cause = str(error) if known_cause else f"{type(error).__name__}: {error}"
+        found = {"passed": False, "cause": " ".join(cause.split())}
     result = {
         "name": name,
         "code_sha256": code_sha256(),
@@ -107,8 +113,11 @@ def line(result: Result, *, again: bool) -> str:
     if not result["passed"]:
         return f"{result['name']:<24} FAILS: {result['cause']}"
     when = "before" if again else f"{result['wall_s']:.0f} s"
+    boxes = result["boxes"]
+    again_found = f", {boxes['found']} of {boxes['boxes']} boxes again" if boxes else ""
     return (
-        f"{result['name']:<24} parity {result['parity_rel']:.1e}, INT8 {result['sqnr_db']:.1f} dB, "
+        f"{result['name']:<24} parity {result['parity_rel']:.1e}, "
+        f"INT8 {result['sqnr_db']:.1f} dB{again_found}, "
         f"{result['int8_bytes'] / 1e6:.1f} MB   {when}"
     )
 
@@ -127,7 +136,7 @@ def sweep(chosen: Sequence[str]) -> Iterator[Result]:
 if __name__ == "__main__":
     OUTPUT.mkdir(exist_ok=True)
     results = list(sweep([find(name).name for name in sys.argv[1:]] or names()))
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    renew(PAGE)
     failed = [result["name"] for result in results if not result["passed"]]
     print(f"{len(results) - len(failed)} of {len(results)} networks pass", *failed, sep="\n  ")
     sys.exit(bool(failed))

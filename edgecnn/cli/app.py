@@ -9,7 +9,19 @@ import traceback
 import click
 
 from edgecnn import __version__
-from edgecnn.cli import demo, half, keep, look, make, measure, models, recipes, use
+from edgecnn.cli import (
+    calibrate,
+    demo,
+    explain,
+    half,
+    keep,
+    look,
+    make,
+    measure,
+    models,
+    recipes,
+    use,
+)
 from edgecnn.cli.speak import printable
 from edgecnn.errors import EdgecnnError
 
@@ -46,11 +58,13 @@ for command in (
     models.models,
     look.inspect,
     make.export,
+    calibrate.calibrate,
     make.quantize,
     half.half,
     make.compile_,
     measure.evaluate,
     measure.profile,
+    explain.explain,
     use.classify,
     use.verify,
     recipes.run_recipe,

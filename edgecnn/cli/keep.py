@@ -15,7 +15,8 @@ def cache() -> None:
     """Look at the cache of engines and weights, or empty it.
 
     It lies in $EDGECNN_CACHE, else in edgecnn/ of the user's cache folder. Nothing in it is
-    precious: engines are built again and weights fetched again when they are needed.
+    precious: engines are built again and weights fetched again when they are needed, and an
+    interrupted calibration begins anew.
     """
 
 
@@ -30,7 +31,7 @@ def list_entries(*, speaker: Speaker) -> None:
     for entry in found:
         age_days = (time.time() - entry.used_s) / 86_400
         size = human_size(entry.size_bytes)
-        speaker.print(f"{entry.kind:<8} {size:>8}  {age_days:5.1f} days  {entry.about}")
+        speaker.print(f"{entry.kind:<11} {size:>8}  {age_days:5.1f} days  {entry.about}")
     total = human_size(sum(entry.size_bytes for entry in found))
     speaker.print(f"{len(found)} entries, {total}, in {cache_dir()}")
     listed = [

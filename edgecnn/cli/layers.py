@@ -34,7 +34,7 @@ def show(speaker: Speaker, model: str, *, device: str | None, precision: Precisi
     """Tell a network of the zoo layer by layer; raises UsageError, or DeviceError for a board."""
     from edgecnn.devices.boards import find_board
     from edgecnn.zoo.catalog import find
-    from edgecnn.zoo.describe import describe_layers
+    from edgecnn.zoo.outline import describe_layers
 
     spec, board = find(model), find_board(device) if device else None
     table = describe_layers(spec)
@@ -42,7 +42,7 @@ def show(speaker: Speaker, model: str, *, device: str | None, precision: Precisi
     speaker.print(_title(spec, table))
     rows = [_row(layer, roof) for layer, roof in zip(table.layers, roofs, strict=True)]
     head = (*_HEAD, "bound") if board else _HEAD
-    notes = (None, *(layer.note for layer in table.layers), None)
+    notes = ((), *(_notes(layer) for layer in table.layers), ())
     _tell(speaker, [head, *rows, _total(table)], notes)
     speaker.print(_LEGEND)
     if board is not None:
@@ -89,14 +89,20 @@ def _total(table: LayerTable) -> tuple[str, ...]:
     return ("total", *("",) * 6, *totals, *("",) * 3)
 
 
-def _tell(speaker: Speaker, rows: Sequence[Sequence[str]], notes: Sequence[str | None]) -> None:
+def _notes(layer: Layer) -> tuple[str, ...]:
+    """What a row cannot say."""
+    cut = layer.note and f"(W - F + 2P) / S is not whole: {layer.note}"
+    return tuple(note for note in (layer.padding_note, cut) if note)
+
+
+def _tell(speaker: Speaker, rows: Sequence[Sequence[str]], notes: Sequence[Sequence[str]]) -> None:
     columns = len(rows[0])
     widths = [max(len(row[column]) for row in rows) for column in range(columns)]
     widths[0] = min(widths[0], _COLUMNS - sum(widths[1:]) - (columns - 1))
-    for row, note in zip(rows, notes, strict=True):
+    for row, told in zip(rows, notes, strict=True):
         speaker.print(_line(row[:columns], widths))
-        if note is not None:
-            speaker.print(f"  (W - F + 2P) / S is not whole: {note}")
+        for note in told:
+            speaker.print(f"  {note}")
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "int8"]),
-    default="fp32",
-    show_default=True,
-    help="In which the board would run the layers.",
+    help="In which the board would run the layers  [fp32]",
 )
 @options.speaking
 def inspect(*, speaker: Speaker, model: str, device: str | None, precision: Any) -> None:
@@ -34,11 +32,14 @@ def inspect(*, speaker: Speaker, model: str, device: str | None, precision: Any)
     edgecnn inspect mobilenetv2.int8.onnx
     """  # noqa: D301  \b is click's word for 'do not wrap'
     if model.lower().endswith(".onnx") or Path(model).is_file():
-        if device is not None:
-            raise click.UsageError("--device goes with a model of the zoo, not with a file")
+        if device is not None or precision is not None:
+            option = "--device" if device else "--precision"
+            raise click.UsageError(f"{option} goes with a model of the zoo, not with a file")
         _show_file(speaker, Path(model))
         return
-    layers.show(speaker, model, device=device, precision=precision)
+    if precision is not None and device is None:
+        raise click.UsageError("--precision is a board's: name one, --device raspberry-pi-5")
+    layers.show(speaker, model, device=device, precision=precision or "fp32")
 
 
 def _show_file(speaker: Speaker, file: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgecnn.pipeline.contracts import ContractOptions
-    from edgecnn.profiling.records import Report
+    from edgecnn.profiling.records import Evaluation, Report
 
 _DATA_HELP = "Labelled images: a folder per class, or a .tsv/.csv of file and class index."
 _class_offset = click.option(
@@ -85,7 +85,6 @@ def evaluate_files(
     """Evaluate, print the table and return the document for `--json`."""
     from edgecnn.pipeline.measure import EvaluateOptions
     from edgecnn.pipeline.measure import evaluate as evaluate_all
-    from edgecnn.profiling.report import evaluation_document, evaluation_table
 
     contract, table = split_labels(contract)
     chosen = EvaluateOptions(
@@ -98,6 +97,13 @@ def evaluate_files(
         contract=contract,
     )
     results = evaluate_all(files, options=chosen, narrator=speaker)
+    return show_evaluations(speaker, results)
+
+
+def show_evaluations(speaker: Speaker, results: Sequence[Evaluation]) -> dict[str, Any]:
+    """Print the table and return the document for `--json`."""
+    from edgecnn.profiling.report import evaluation_document, evaluation_table
+
     speaker.print(evaluation_table(results))
     return evaluation_document(results)
 

@@ -53,7 +53,8 @@ def models(
 ) -> None:
     """List the networks of the zoo, with sizes and published accuracy.
 
-    PATTERN is a part of the names, or stands for them with * and ?.
+    PATTERN is a part of the names, or stands for them with * and ?, or is any name that a network
+    is found by.
 
     \b
     edgecnn models mobilenet --max-params 3M
@@ -61,8 +62,8 @@ def models(
     """  # noqa: D301  \b is click's word for 'do not wrap'
     from edgecnn.zoo.describe import describe
 
-    chosen = (spec for spec in _of_family(family) if task in (None, spec.task))
-    rows = [describe(spec) for spec in chosen if _matches(spec.name, pattern)]
+    chosen = _chosen(pattern, _of_family(family))
+    rows = [describe(spec) for spec in chosen if task in (None, spec.task)]
     if max_params is not None:
         rows = [row for row in rows if row.parameters <= max_params]
     if sort is not None:
@@ -81,6 +82,26 @@ def _of_family(family: str | None) -> list[ModelSpec]:
     if family.casefold() not in known:
         raise click.UsageError(f"no family {family!r}; there are {', '.join(known.values())}")
     return [spec for spec in specs if spec.family.casefold() == family.casefold()]
+
+
+def _chosen(pattern: str | None, among: list[ModelSpec]) -> list[ModelSpec]:
+    """Those whose names match, and the one that the pattern itself names."""
+    chosen = [spec for spec in among if _matches(spec.name, pattern)]
+    meant = _meant(pattern)
+    known = {spec.family for spec in among}
+    if meant is None or meant in chosen or meant.family not in known:
+        return chosen
+    return [meant, *chosen]
+
+
+def _meant(pattern: str | None) -> ModelSpec | None:
+    from edgecnn.errors import UsageError
+    from edgecnn.zoo.catalog import find
+
+    try:
+        return None if pattern is None else find(pattern)
+    except UsageError:
+        return None
 
 
 def _matches(name: str, pattern: str | None) -> bool:

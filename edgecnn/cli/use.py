@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from edgecnn.runtime import Detections, Label
 
 _BAR_WIDTH = 20
+_CLASSES = 5
+_BOXES = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @click.command()
 @click.argument("file", type=options.FILE)
 @click.argument("image", type=options.FILE, nargs=-1, required=True)
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes shown.")
+@click.option("--top", type=click.IntRange(1), help="Classes or boxes shown  [5 classes, 10 boxes]")
 @options.engine
 @options.threads
 @options.contract_options
@@ -33,15 +35,15 @@ def classify(
     speaker: Speaker,
     file: Path,
     image: tuple[Path, ...],
-    top: int,
+    top: int | None,
     engine: str,
     threads: int | None,
     contract: ContractOptions,
 ) -> None:
     """Say what is on an image, with the file that ships.
 
-    IMAGE is a picture or a folder of pictures. Of a detector it shows the boxes: left, top, right
-    and bottom in the picture's pixels.
+    IMAGE is a picture or a folder of pictures. Of a detector it shows the surest boxes: left, top,
+    right and bottom in the picture's pixels; --json has all of them.
 
     Example:  edgecnn classify mobilenetv2.int8.onnx cat.jpg
     """
@@ -56,10 +58,10 @@ def classify(
             if model.contract.task == "detection":
                 found = model.detect(read_image(path))
                 latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
-                _show_boxes(speaker, path, found, latency_ms)
-                results.append(_boxes_json(path, found, latency_ms))
+                _show_boxes(speaker, path, found, latency_ms, top or _BOXES)
+                results.append(_boxes_json(path, found, latency_ms, top))
                 continue
-            labels = model.classify(read_image(path), top=top)
+            labels = model.classify(read_image(path), top=top or _CLASSES)
             latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
             _show(speaker, path, labels, latency_ms)
             results.append(_as_json(path, labels, latency_ms))
@@ -73,24 +75,32 @@ def _show(speaker: Speaker, path: Path, labels: tuple[Label, ...], latency_ms: f
         speaker.print(f"  {label.name:<{width}}  {label.score:.2f} {_bar(label.score)}")
 
 
-def _show_boxes(speaker: Speaker, path: Path, found: Detections, latency_ms: float) -> None:
+def _show_boxes(
+    speaker: Speaker, path: Path, found: Detections, latency_ms: float, top: int
+) -> None:
     speaker.print(f"{path}   file to boxes {latency_ms:.1f} ms")
-    width = max((len(name) for name in found.names), default=0)
-    for name, score, box in zip(found.names, found.scores, found.boxes, strict=True):
+    names = found.names[:top]
+    width = max(map(len, names), default=0)
+    for name, score, box in zip(names, found.scores, found.boxes, strict=False):
         sides = " ".join(f"{side:6.0f}" for side in box)
         speaker.print(f"  {name:<{width}}  {score:.2f}  {sides}")
-    if not found.names:
+    if not names:
         speaker.print("  nothing")
+    if len(found) > top:
+        speaker.print(f"  and {len(found) - top} more: --top shows as many as you say")
 
 
-def _boxes_json(path: Path, found: Detections, latency_ms: float) -> dict[str, Any]:
+def _boxes_json(
+    path: Path, found: Detections, latency_ms: float, top: int | None
+) -> dict[str, Any]:
+    """All boxes, the surest first, or as many as were asked for."""
     boxes = [
         {"index": int(index), "name": name, "score": float(score), "box": box.tolist()}
         for index, name, score, box in zip(
             found.classes, found.names, found.scores, found.boxes, strict=True
         )
     ]
-    return {"image": str(path), "boxes": boxes, "latency_ms": latency_ms}
+    return {"image": str(path), "boxes": boxes[:top], "latency_ms": latency_ms}
 
 
 def _bar(share: float) -> str:

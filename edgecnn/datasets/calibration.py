@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import NDArray
 
-from edgecnn.datasets.duplicates import THUMBNAIL, fingerprint, near_duplicates
-from edgecnn.datasets.images import grey_thumbnail, image_paths, read_image, read_thumbnail
+from edgecnn.datasets.duplicates import near_duplicates
+from edgecnn.datasets.images import image_paths
+from edgecnn.datasets.looks import Drawn, Files, Look, Source
 from edgecnn.datasets.natural import natural_image
 from edgecnn.datasets.photos import photo_crop, require_photos
 from edgecnn.errors import DataError
-from edgecnn.files import sha256_of
 from edgecnn.runtime.preprocess import Image
 
 LEAST_IMAGES = 16
@@ -31,74 +30,35 @@ _LEAST = f"{LEAST_IMAGES} different ones are the least that make sense"
 _ADVICE = "add images of other scenes, as the camera will see them"
 
 
-class Source(Protocol):
-    """Where the images of a set come from, one at a time."""
-
-    @property
-    def count(self) -> int:
-        """How many images there are."""
-
-    def read(self, index: int) -> Image:
-        """One image, uint8 (height, width, 3) RGB."""
-
-    def look(self, index: int) -> tuple[str, Image]:
-        """The sha256 of one image's content, and its thumbnail."""
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Images on disk; their content is the bytes of the file."""
-
-    paths: tuple[Path, ...]
-
-    @property
-    def count(self) -> int:
-        """How many files there are."""
-        return len(self.paths)
-
-    def read(self, index: int) -> Image:
-        """Raises DataError where the file is no image."""
-        return read_image(self.paths[index])
-
-    def look(self, index: int) -> tuple[str, Image]:
-        """Raises DataError where the file is no image."""
-        thumbnail = read_thumbnail(self.paths[index], size=THUMBNAIL)
-        return sha256_of(self.paths[index]), thumbnail
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """Images made on demand, the same for the same index; their content is the pixels."""
-
-    count: int
-    draw: Callable[[int], Image]
-
-    def read(self, index: int) -> Image:
-        """Draw it."""
-        return self.draw(index)
-
-    def look(self, index: int) -> tuple[str, Image]:
-        """Draw it and shrink it."""
-        image = self.draw(index)
-        digest = hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
-        return digest, grey_thumbnail(image, size=THUMBNAIL)
-
-
 @dataclass(frozen=True, slots=True)
 class CalibrationSet:
-    """Images that are read only when asked for; `digests` are the sha256 of their contents."""
+    """Images that are read only when asked for; `looks` is what a glance at each has told."""
 
     name: str
     source: Source
     members: tuple[int, ...]
-    digests: tuple[str, ...]
-    near_duplicates: int = 0
+    looks: tuple[Look, ...]
     is_random: bool = False
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The sha256 of each image's content."""
+        return tuple(look.digest for look in self.looks)
 
     @property
     def count(self) -> int:
         """How many images there are."""
         return len(self.members)
+
+    @property
+    def near_duplicates(self) -> int:
+        """How many of them show nearly the same as an earlier one; of noise none is looked for."""
+        return 0 if self.is_random else near_duplicates(self.fingerprints)
+
+    @property
+    def fingerprints(self) -> tuple[bytes, ...]:
+        """The fingerprint of each image."""
+        return tuple(look.fingerprint for look in self.looks)
 
     @property
     def sha256(self) -> str:
@@ -118,11 +78,32 @@ class CalibrationSet:
         kept = np.setdiff1d(np.arange(self.count), aside)
         return self._part(kept), self._part(aside)
 
+    def sample(self, count: int, *, seed: int = 0) -> CalibrationSet:
+        """`count` of the images by chance, in order; the set itself where it has no more."""
+        return self if count >= self.count else self._part(_sample(self.count, count, seed))
+
     def _part(self, places: NDArray[np.intp]) -> CalibrationSet:
         return dataclasses.replace(
             self,
             members=tuple(self.members[place] for place in places),
-            digests=tuple(self.digests[place] for place in places),
+            looks=tuple(self.looks[place] for place in places),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that was found: the readable images as a set, and why others cannot be read."""
+
+    images: CalibrationSet
+    unreadable: tuple[DataError, ...]
+
+    @property
+    def problem(self) -> DataError | None:
+        """Why nothing can be learnt from these images, or None."""
+        return (
+            _count_problem(self.images.name, self.images.count + len(self.unreadable))
+            or _unreadable_problem(self)
+            or _duplicates_problem(self.images)
         )
 
 
@@ -133,29 +114,55 @@ def open_calibration(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> CalibrationSet:
-    """Find the images of `source`, look at each of them once, and refuse what teaches nothing.
+    """As `survey`, but refuse what teaches nothing.
+
+    Raises DataError for fewer than 16 different images, for near-duplicates in the majority, and
+    for files that are no images.
+    """
+    found = survey(source, limit=limit, seed=seed, progress=progress)
+    if found.problem:
+        raise found.problem
+    return found.images
+
+
+def survey(
+    source: str | Path,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Survey:
+    """Find the images of `source` and look at each of them once.
 
     `source` is a folder, a .txt list of files (relative to itself), or, as a string that no file
     has for a name: `natural[:N]` drawn pictures, `photos[:N]` crops of packaged photographs, or
     `random[:N]` noise, which is only good for measuring speed. `limit` takes a random sample.
 
-    Raises DataError for fewer than 16 different images, for near-duplicates in the majority, and
-    for a file that is no image.
+    Raises DataError where there is no such folder or list, or no image in it.
     """
     found = _find(source, seed)
     members = _sample(found.count, found.count if limit is None else limit, seed)
-    _check_count(str(source), len(members))
-    digests, thumbnails = _looked_at(found, members, progress)
-    is_random = _word(source) == "random"
-    duplicates = 0 if is_random else near_duplicates(thumbnails)
-    _check_duplicates(str(source), duplicates, len(members))
-    return CalibrationSet(
-        str(source), found, tuple(map(int, members)), digests, duplicates, is_random
+    looks: dict[int, Look] = {}
+    unreadable = []
+    for done, member in enumerate(map(int, members), start=1):
+        try:
+            looks[member] = found.look(member)
+        except DataError as error:
+            unreadable.append(error)
+        if progress:
+            progress(done, len(members))
+    images = CalibrationSet(
+        name=str(source),
+        source=found,
+        members=tuple(looks),
+        looks=tuple(looks.values()),
+        is_random=word_of(source) == "random",
     )
+    return Survey(images, tuple(unreadable))
 
 
 def _find(source: str | Path, seed: int) -> Source:
-    word = _word(source)
+    word = word_of(source)
     if word is None:
         return Files(_paths(Path(source)))
     count = int(str(source).partition(":")[2] or _DEFAULT_COUNTS[word])
@@ -166,8 +173,8 @@ def _find(source: str | Path, seed: int) -> Source:
     return Drawn(count, partial(_noise, seed=seed))
 
 
-def _word(source: str | Path) -> str | None:
-    """The word that `source` is, or None where it is a path."""
+def word_of(source: str | Path) -> str | None:
+    """The word that `source` is (natural, photos, random), or None where it is a path."""
     match = re.fullmatch(r"(natural|photos|random)(:[0-9]{1,9})?", str(source))
     if match is None or isinstance(source, Path) or Path(source).exists():
         return None
@@ -195,30 +202,32 @@ def _sample(count: int, wanted: int, seed: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(random.random(count))[: max(wanted, 0)])
 
 
-def _looked_at(
-    source: Source, members: NDArray[np.intp], progress: Callable[[int, int], None] | None
-) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
-    """The digests of the images, and their fingerprints (n, bits)."""
-    digests, prints = [], []
-    for done, member in enumerate(members, start=1):
-        digest, thumbnail = source.look(int(member))
-        digests.append(digest)
-        prints.append(fingerprint(thumbnail))
-        if progress:
-            progress(done, len(members))
-    return tuple(digests), np.stack(prints)
+def _count_problem(name: str, count: int) -> DataError | None:
+    return DataError(f"{name}: {count} images; {_LEAST}", hint=_ADVICE) if _few(count) else None
 
 
-def _check_count(name: str, count: int) -> None:
-    if count < LEAST_IMAGES:
-        raise DataError(f"{name}: {count} images; {_LEAST}", hint=_ADVICE)
+def _few(count: int) -> bool:
+    return count < LEAST_IMAGES
 
 
-def _check_duplicates(name: str, duplicates: int, count: int) -> None:
-    if duplicates * 2 <= count and count - duplicates >= LEAST_IMAGES:
-        return
-    reason = _LEAST if count - duplicates < LEAST_IMAGES else "half of the set is the most"
-    raise DataError(
-        f"{name}: {duplicates} of {count} images are near-duplicates of each other; {reason}",
+def _unreadable_problem(found: Survey) -> DataError | None:
+    if len(found.unreadable) < 2:
+        return next(iter(found.unreadable), None)
+    count, first = found.images.count + len(found.unreadable), found.unreadable[0]
+    return DataError(
+        f"{found.images.name}: {len(found.unreadable)} of {count} images cannot be read, "
+        f"the first of them {first}",
+        hint="take them out; edgecnn calibrate names them all",
+    )
+
+
+def _duplicates_problem(images: CalibrationSet) -> DataError | None:
+    duplicates, count = images.near_duplicates, images.count
+    if duplicates * 2 <= count and not _few(count - duplicates):
+        return None
+    reason = _LEAST if _few(count - duplicates) else "half of the set is the most"
+    return DataError(
+        f"{images.name}: {duplicates} of {count} images are near-duplicates of each other; "
+        f"{reason}",
         hint=_ADVICE,
     )

@@ -42,22 +42,26 @@ def read_image(path: Path) -> Image:
         return _to_rgb(image)
 
 
-def read_thumbnail(path: Path, *, size: tuple[int, int]) -> Image:
-    """A small grey copy as uint8 (height, width) for comparing pictures; JPEGs decode faster.
+def read_rough(path: Path, *, least: tuple[int, int]) -> Image:
+    """As `read_image`, but a JPEG may come smaller, at least `least` (height, width): faster.
 
-    Raises DataError as `read_image` does.
+    Good for comparing pictures, never for calibrating or judging. Raises DataError likewise.
     """
     with _opened(path) as image:
         if image.mode in ("RGB", "L"):
-            # draft keeps at least the asked size: eight pixels for each one that stays.
-            image.draft(image.mode, (size[1] * 8, size[0] * 8))
-        return grey_thumbnail(_to_rgb(image), size=size)
+            image.draft(image.mode, least[::-1])
+        return _to_rgb(image)
 
 
 def grey_thumbnail(pixels: Image, *, size: tuple[int, int]) -> Image:
-    """An image (height, width, 3) shrunk to grey uint8 of `size` (height, width)."""
-    small = PIL.Image.fromarray(pixels).convert("L").resize(size[::-1], PIL.Image.Resampling.BOX)
+    """A grey image (height, width), uint8, shrunk to `size` (height, width)."""
+    small = PIL.Image.fromarray(pixels).resize(size[::-1], PIL.Image.Resampling.BOX)
     return np.array(small, dtype=np.uint8)
+
+
+def grey(pixels: Image) -> Image:
+    """The luminance of an RGB image (height, width, 3) as uint8 (height, width), ITU-R 601."""
+    return np.array(PIL.Image.fromarray(pixels).convert("L"), dtype=np.uint8)
 
 
 def image_paths(folder: Path) -> tuple[Path, ...]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from onnx import ModelProto
 
 from edgecnn.graph.bias import BiasCorrection
 from edgecnn.graph.check import Check, Judge
+from edgecnn.graph.checkpoint import Checkpoint
+from edgecnn.graph.equalize import equalize
 from edgecnn.graph.mend import Repair, mend
-from edgecnn.graph.observe import observe
+from edgecnn.graph.observe import Histogram, observe
 from edgecnn.graph.plan import Plan
 from edgecnn.graph.qdq import write_qdq
-from edgecnn.graph.ranges import METHODS, Ranges, learn
+from edgecnn.graph.ranges import METHODS, Range, Ranges, learn
 from edgecnn.graph.rounding import Rounding
 from edgecnn.graph.split import Meter, Split
 from edgecnn.graph.targets import Target
@@ -51,21 +53,19 @@ class Bench:
     judge: Judge
     meter: Meter
     threads: int
+    checkpoint: Checkpoint | None = None
 
     def learnt(self, method: str, calibration_sha256: str) -> Candidate:
-        """Ranges by a method; `auto` takes the one that is best on the images kept aside."""
-        histograms = observe(
-            self.folded,
-            self.plan.watched,
-            self.images.fit(),
-            threads=self.threads,
-            progress=self.meter.tick,
-        )
-        exact = {self.folded.graph.input[0].name, *self.plan.answers}
+        """The first of `learnt_each`."""
+        return self.learnt_each(method, calibration_sha256)[0]
+
+    def learnt_each(self, method: str, calibration_sha256: str) -> list[Candidate]:
+        """Ranges by a method; `auto` tries all, the best on the images kept aside comes first."""
+        histograms = self._observed()
         candidates = (
             self._written(
                 Ranges(
-                    by_tensor=learn(histograms, name, exact=exact),
+                    by_tensor=self._thresholds(histograms, name),
                     method=name,
                     calibration_sha256=calibration_sha256,
                     model_sha256=self._model_sha256,
@@ -73,12 +73,33 @@ class Bench:
             )
             for name in (METHODS if method == "auto" else (method,))
         )
-        return max(candidates, key=_merit_db)
+        return sorted(candidates, key=_merit_db, reverse=True)
+
+    def learnt_again(self, ranges: Ranges) -> Candidate:
+        """Ranges by the same method for the same network with scaled channels.
+
+        The candidate carries `ranges`, which are those to be used again: scaling is done anew.
+        """
+        method = ranges.method if ranges.method in METHODS else PREFERRED_METHOD
+        return self._written(ranges, self._thresholds(self._observed(), method))
 
     def reused(self, ranges: Ranges) -> Candidate:
         """The ranges of an earlier run; raises DataError where they belong to another model."""
         ranges.check(self.plan.watched, self._model_sha256)
         return self._written(ranges)
+
+    def equalized(self) -> Bench | None:
+        """The same bench with its channels scaled, None where that gains nothing."""
+        folded = equalize(
+            self.folded,
+            self.plan,
+            self.target,
+            self.images.fit(),
+            threads=self.threads,
+            progress=self.meter.tick,
+        )
+        # What was kept of an interrupted run belongs to the channels as they were.
+        return None if folded is None else replace(self, folded=folded, checkpoint=None)
 
     def mended(self, candidate: Candidate, repairs: Sequence[Repair]) -> Candidate:
         """A candidate after repairs, layer by layer."""
@@ -103,12 +124,26 @@ class Bench:
         """Weights rounded together."""
         return Rounding(self.folded, self.plan, self.target)
 
-    def _written(self, ranges: Ranges) -> Candidate:
+    def _observed(self) -> dict[str, Histogram]:
+        return observe(
+            self.folded,
+            self.plan.watched,
+            self.images.fit(),
+            threads=self.threads,
+            progress=self.meter.tick,
+            checkpoint=self.checkpoint,
+        )
+
+    def _thresholds(self, histograms: Mapping[str, Histogram], method: str) -> dict[str, Range]:
+        exact = {self.folded.graph.input[0].name, *self.plan.answers}
+        return learn(histograms, method, exact=exact, integers=self.plan.integers_of)
+
+    def _written(self, ranges: Ranges, by_tensor: Mapping[str, Range] | None = None) -> Candidate:
         model = write_qdq(
             self.folded,
             self.plan,
             self.target,
-            ranges=ranges.by_tensor,
+            ranges=ranges.by_tensor if by_tensor is None else by_tensor,
             weight_scales=self._weight_scales,
         )
         return Candidate(ranges, model, self.judge.check(model))

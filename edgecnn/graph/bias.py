@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
+from edgecnn.graph.integers import LARGEST_BIAS
 from edgecnn.graph.plan import Layer, Plan
 from edgecnn.graph.prefix import Prefix
-from edgecnn.graph.qdq import LARGEST_BIAS, LEVELS, bias_name, quantized_name
+from edgecnn.graph.qdq import bias_name, float_bias_name, quantized_name
 from edgecnn.graph.session import Array, Session
 from edgecnn.graph.wiring import put_constant, wiring
 
@@ -66,22 +67,30 @@ def _float_means(
 
 def _measure(layer: Layer, plan: Plan, prefix: Prefix) -> tuple[Means, Vector]:
     """Means of shape (images, channels) in the quantized model, and the share not saturated."""
-    tensor, scale, zero_point = layer.output, 1.0, 0.0
+    tensor, scale, zero_point, lowest = layer.output, 1.0, 0.0, 0
     if tensor in plan.tensors:
         edges, source = wiring(prefix.model), plan.shared.get(tensor, tensor)
         scale = float(edges.value(f"{source}_scale"))
         zero_point = float(edges.value(f"{source}_zero_point"))
+        if tensor in plan.shifted:
+            zero_point = float(plan.activations.low)
+        bounded = plan.limits.get(tensor, (-np.inf, np.inf))[0] == 0
+        lowest = int(zero_point) if bounded else plan.activations.low
         tensor = quantized_name(tensor)
     means: list[Vector] = []
     active: list[Vector] = []
     for values in prefix.run(tensor):
         means.append((_channel_means(values) - zero_point) * scale)
-        active.append(_channel_means(_inside(values)))
+        active.append(_channel_means(_inside(values, lowest, plan.activations.high)))
     return np.array(means), np.mean(active, axis=0)
 
 
 def _shift_bias(model: ModelProto, layer: Layer, shift: Vector) -> None:
-    edges, name = wiring(model), bias_name(layer)
+    edges, name = wiring(model), float_bias_name(layer)
+    if name in edges.constants:
+        put_constant(model, name, (edges.value(name) + shift).astype(np.float32))
+        return
+    name = bias_name(layer)
     unit = edges.value(f"{name}_scale").astype(np.float64)
     now = numpy_helper.to_array(edges.constants[name]).astype(np.float64)
     steps = np.rint(now + shift / unit)
@@ -107,8 +116,8 @@ def _channel_means(values: Array) -> Vector:
     return np.asarray(values.mean(axis=axes, dtype=np.float64))
 
 
-def _inside(values: Array) -> Array:
+def _inside(values: Array, lowest: int, highest: int) -> Array:
     """True where a value is not saturated; floats never are."""
-    if values.dtype != np.uint8:
+    if not np.issubdtype(values.dtype, np.integer):
         return np.ones(values.shape, np.bool_)
-    return np.not_equal(values, 0) & np.not_equal(values, LEVELS)
+    return np.not_equal(values, lowest) & np.not_equal(values, highest)

@@ -6,6 +6,7 @@ Memory is one histogram for each watched tensor, whatever the number of images.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from onnx import ModelProto
 from edgecnn.errors import GraphError
 from edgecnn.graph.session import Session
 from edgecnn.graph.wiring import FloatArray
+
+if TYPE_CHECKING:
+    from edgecnn.graph.checkpoint import Checkpoint
 
 BINS = 2048
 _SAMPLE = 1 << 16  # values of one image that a histogram counts; all would take 10 x the time
@@ -58,6 +62,20 @@ class Histogram:
         step = -(-values.size // _SAMPLE)
         self._offset = (self._offset + 1) % step
         return values[self._offset :: step]
+
+    @property
+    def numbers(self) -> tuple[float, float, float, int, int]:
+        """All but the counts; `restored` takes both."""
+        return self.width, self.low, self.high, self.first, self._offset
+
+    @classmethod
+    def restored(cls, counts: NDArray[np.int64], numbers: Sequence[float]) -> Histogram:
+        """The histogram with these counts (BINS,) and numbers; raises ValueError."""
+        made = cls()
+        width, low, high, first, offset = map(float, numbers)
+        made.counts, made.width, made.low, made.high = counts.copy(), width, low, high
+        made.first, made._offset = int(first), int(offset)
+        return made
 
     def centers(self) -> NDArray[np.float64]:
         """The middle of each bin."""
@@ -108,23 +126,36 @@ def observe(
     *,
     threads: int = 0,
     progress: Callable[[], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, Histogram]:
     """Histograms of some tensors of an FP32 model over preprocessed images of shape (1, ...).
 
-    Raises GraphError where a tensor is not finite.
+    With a `checkpoint` the state is kept while it works, and an interrupted run goes on. Raises
+    GraphError where a tensor is not finite.
     """
-    histograms = {name: Histogram() for name in tensors}
+    start, histograms = 0, {name: Histogram() for name in tensors}
+    if checkpoint is not None:
+        start, histograms = checkpoint.recall(tensors)
+        images = checkpoint.images_from(start) if start else images
+    tick = progress or _nothing
+    for _ in range(start):
+        tick()
     graph_input = model.graph.input[0].name
     computed = [name for name in tensors if name != graph_input]
     session = Session(model, computed, threads=threads)
-    for image in images:
+    for done, image in enumerate(images, start=start + 1):
         if graph_input in histograms:
             _add(histograms, graph_input, image)
         for name, values in zip(session.names, session.run(image), strict=True):
             _add(histograms, name, values.astype(np.float32, copy=False))
-        if progress is not None:
-            progress()
+        tick()
+        if checkpoint is not None:
+            checkpoint.pass_by(done, histograms)
     return histograms
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _add(histograms: dict[str, Histogram], name: str, values: FloatArray) -> None:

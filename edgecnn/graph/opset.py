@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import onnx
-from onnx import ModelProto, NodeProto, helper, numpy_helper, version_converter
+from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference, version_converter
 
 from edgecnn.errors import GraphError
 from edgecnn.graph.light import check
 from edgecnn.graph.model_io import NEWEST_IR, opset_of
-from edgecnn.graph.wiring import attribute, set_attribute
+from edgecnn.graph.wiring import attribute, number, set_attribute
 
 # Opset 18 moved the axes of these from an attribute to an input.
 _REDUCTIONS = (
@@ -29,7 +29,8 @@ def lower_to_17(model: ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type in _REDUCTIONS and len(node.input) > 1:
             _axes_to_attribute(node, constants)
-        elif node.op_type == "Split" and len(node.input) > 1:
+        elif node.op_type == "Split" and (len(node.input) > 1 or _splits_evenly(model, node)):
+            # Opset 17 knows no number of parts: without their sizes, they are equal.
             _drop_attribute(node, "num_outputs")
     set_opset(model, 17)
     check(model)
@@ -44,6 +45,18 @@ def _axes_to_attribute(node: NodeProto, constants: dict[str, onnx.TensorProto]) 
         _drop_attribute(node, "noop_with_empty_axes")
     if axes:
         set_attribute(node, "axes", axes)
+
+
+def _splits_evenly(model: ModelProto, node: NodeProto) -> bool:
+    """Whether the parts have the same known size."""
+    inferred = shape_inference.infer_shapes(model).graph
+    axis = number(node, "axis", 0)
+    sizes = [
+        info.type.tensor_type.shape.dim[int(axis)].dim_value
+        for info in (*inferred.value_info, *inferred.output)
+        if info.name in node.output
+    ]
+    return len(sizes) == len(node.output) and len(set(sizes)) == 1 and sizes[0] > 0
 
 
 def _drop_attribute(node: NodeProto, name: str) -> None:

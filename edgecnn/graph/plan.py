@@ -10,6 +10,8 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from edgecnn.errors import GraphError, UsageError
 from edgecnn.graph.fold import channel_axis
+from edgecnn.graph.integers import INT8, UINT8, Integers
+from edgecnn.graph.shift import find_shifted, is_unpadded
 from edgecnn.graph.targets import Target
 from edgecnn.graph.wiring import Wiring, attribute, wiring
 
@@ -41,7 +43,7 @@ class Plan:
     integer_nodes: frozenset[str]
     """Names of all nodes that run on integers."""
     absorbed: Mapping[str, str]
-    """Node name -> the output of the Relu or Clip after it: saturation does that one's work."""
+    """Node name -> the output of the Relu or Clip after it that saturation makes superfluous."""
     dropped: frozenset[str]
     """Names of those Relu and Clip nodes."""
     tensors: tuple[str, ...]
@@ -49,14 +51,21 @@ class Plan:
     shared: Mapping[str, str]
     """Tensor -> the tensor whose scale it has, for ops that only move values."""
     limits: Mapping[str, Limits]
-    """What an absorbed activation function bounds a tensor to."""
+    """What the activation function of a layer or a sum bounds a tensor to."""
     answers: frozenset[str]
     """What no layer reads any more: cutting off the largest values there costs the top class."""
+    shifted: frozenset[str] = frozenset()
+    """Tensors stored less a constant, so that zero point 0 wastes no negative half on them."""
+    activations: Integers = UINT8
 
     @property
     def watched(self) -> tuple[str, ...]:
         """The tensors whose range must be learnt."""
         return tuple(name for name in self.tensors if name not in self.shared)
+
+    def integers_of(self, tensor: str) -> Integers:
+        """The integers that hold a tensor; of a shifted one, before the shift makes them signed."""
+        return INT8 if tensor in self.shifted else self.activations
 
     def float_layers(self, model: ModelProto) -> tuple[str, ...]:
         """Names of the layers with weights that stay in float."""
@@ -88,27 +97,38 @@ class _Planner:
         self._edges = edges
         self._target = target
         self._keep_float = keep_float
+        self._nodes: dict[str, NodeProto] = {}
         self._integers: set[str] = set()
 
     def plan(self, nodes: list[NodeProto]) -> Plan:
+        self._nodes = {node.name: node for node in nodes}
         for node in nodes:
             if self._can_run_on_integers(node):
                 self._integers.add(node.name)
         for node in reversed(nodes):
-            if node.op_type in self._target.carried and not self._feeds_integers(node):
+            if self._is_idle(node):
                 self._integers.discard(node.name)
         chosen = [node for node in nodes if node.name in self._integers]
-        absorbed = {node.name: act for node in chosen if (act := self._absorbs(node)) is not None}
+        functions = {node.name: act for node in chosen if (act := self._function_of(node))}
+        layers = tuple(self._layer(n) for n in chosen if n.op_type in self._target.layers)
+        shared = self._shared(chosen)
+        shifted = self._shifted(layers, functions, shared) if self._target.shifts else frozenset()
+        if self._target.activations.symmetric:
+            dropped = {k: act for k, act in functions.items() if act.output[0] in shifted}
+        else:
+            dropped = functions
         quantized = dict.fromkeys(name for node in chosen for name in self._quantized_by(node))
         return Plan(
-            layers=tuple(self._layer(n) for n in chosen if n.op_type in self._target.layers),
+            layers=layers,
             integer_nodes=frozenset(self._integers),
-            absorbed={name: act.output[0] for name, act in absorbed.items()},
-            dropped=frozenset(act.name for act in absorbed.values()),
+            absorbed={name: act.output[0] for name, act in dropped.items()},
+            dropped=frozenset(act.name for act in dropped.values()),
             tensors=tuple(quantized),
-            shared=self._shared(chosen),
-            limits={act.output[0]: self._bounds(act) for act in absorbed.values()},
+            shared=shared,
+            limits={act.output[0]: self._bounds(act) for act in functions.values()},
             answers=self._answers().intersection(quantized),
+            shifted=shifted,
+            activations=self._target.activations,
         )
 
     def _can_run_on_integers(self, node: NodeProto) -> bool:
@@ -140,24 +160,56 @@ class _Planner:
         if producer.name in self._integers:
             return True
         behind = self._edges.producers.get(producer.input[0]) if producer.input else None
-        return behind is not None and self._absorbs(behind) is producer
+        return behind is not None and self._function_after(behind) is producer
 
-    def _feeds_integers(self, node: NodeProto) -> bool:
-        return any(self._read_by_integers(name) for name in node.output)
+    def _is_idle(self, node: NodeProto) -> bool:
+        """Whether a node would run on integers for nobody's sake."""
+        if node.op_type not in self._target.carried and not (
+            node.op_type in self._target.computed and self._may_stay_float(node)
+        ):
+            return False
+        outputs = (self._output(node), *node.output[1:])
+        return not any(self._read_by_integers(name) for name in outputs)
 
     def _read_by_integers(self, tensor: str) -> bool:
-        return any(node.name in self._integers for node in self._edges.consumers.get(tensor, ()))
+        return any(
+            node.name in self._integers and tensor in self._integer_inputs(node)
+            for node in self._edges.consumers.get(tensor, ())
+        )
 
-    def _absorbs(self, node: NodeProto) -> NodeProto | None:
-        """The Relu or Clip(0, ...) after a node whose work the saturation to uint8 does."""
+    def _integer_inputs(self, node: NodeProto) -> list[str]:
+        if node.op_type not in self._target.computed:
+            return list(node.input[:1])
+        fused = self._summand(node) if self._target.fuses_sums else None
+        return [name for name in node.input if name != fused]
+
+    def _summand(self, node: NodeProto) -> str | None:
+        """The input of an Add that the layer which makes it adds to the other by itself."""
+        for name in node.input if node.op_type == "Add" else ():
+            producer = self._edges.producers.get(name)
+            if (
+                producer is not None
+                and producer.op_type == "Conv"
+                and producer.name in self._integers
+                and self._edges.only_consumer(name) is node
+            ):
+                return str(name)
+        return None
+
+    def _function_of(self, node: NodeProto) -> NodeProto | None:
+        """The Relu or Clip(0, ...) after a node, which the node's integers make part of it."""
+        after = self._function_after(node)
+        if after is None or not self._may_stay_float(node):
+            return after
+        return after if self._read_by_integers(after.output[0]) else None
+
+    def _function_after(self, node: NodeProto) -> NodeProto | None:
         if node.name not in self._integers or node.op_type in self._target.carried:
             return None
         after = self._edges.only_consumer(node.output[0])
-        if after is None or after.op_type not in ("Relu", "Clip") or self._bounds(after)[0] != 0:
+        if after is None or after.op_type not in ("Relu", "Clip"):
             return None
-        if self._may_stay_float(node) and not self._read_by_integers(after.output[0]):
-            return None
-        return after
+        return after if self._bounds(after)[0] == 0 else None
 
     def _bounds(self, node: NodeProto) -> Limits:
         """What a Relu or Clip bounds its output to; infinite where that is not constant."""
@@ -177,12 +229,10 @@ class _Planner:
         return node.op_type in self._target.float_output
 
     def _output(self, node: NodeProto) -> str:
-        absorbed = self._absorbs(node)
-        return str((absorbed or node).output[0])
+        return str((self._function_of(node) or node).output[0])
 
     def _quantized_by(self, node: NodeProto) -> Iterable[str]:
-        inputs = node.input[:1] if node.op_type not in self._target.computed else node.input
-        yield from inputs
+        yield from self._integer_inputs(node)
         output = self._output(node)
         if self._may_stay_float(node) and not self._read_by_integers(output):
             return
@@ -217,11 +267,34 @@ class _Planner:
 
     def _shared(self, nodes: Iterable[NodeProto]) -> dict[str, str]:
         shared: dict[str, str] = {}
+
+        def root(name: str) -> str:
+            return root(shared[name]) if name in shared else name
+
         for node in nodes:
             if node.op_type in self._target.carried:
-                source = shared.get(node.input[0], node.input[0])
-                shared.update((name, source) for name in node.output)
-        return shared
+                shared.update((name, root(node.input[0])) for name in node.output)
+            elif node.op_type == "Concat" and self._target.equal_scales:
+                # What is joined holds all values of its parts, so that it stands for them.
+                whole = node.output[0]
+                shared.update((root(name), whole) for name in node.input if root(name) != whole)
+        return {name: root(name) for name in shared}
+
+    def _shifted(
+        self,
+        layers: Iterable[Layer],
+        functions: Mapping[str, NodeProto],
+        shared: Mapping[str, str],
+    ) -> frozenset[str]:
+        biased = [layer for layer in layers if layer.bias is not None]
+        moves = self._target.carried | {"Concat"}
+        return find_shifted(
+            self._edges,
+            made={layer.output for layer in biased if layer.name in functions},
+            takers={layer.name for layer in biased if is_unpadded(self._nodes[layer.name])},
+            movers={name for name in self._integers if self._nodes[name].op_type in moves},
+            shared=shared,
+        )
 
 
 def _check_names(model: ModelProto, keep_float: Collection[str]) -> None:

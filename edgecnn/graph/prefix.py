@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto
 
 from edgecnn.graph.qdq import is_quantized_name, quantized_name
 from edgecnn.graph.session import Array, Session
-from edgecnn.graph.wiring import submodel
+from edgecnn.graph.wiring import submodel, wiring
 
 MAX_KEPT_BYTES = 96 << 20
 
@@ -63,8 +63,16 @@ class Prefix:
             self._place = place
 
     def _session(self, tensor: str) -> Session:
-        part = submodel(self.model, {self._place: _kind(self._place)}, {tensor: _kind(tensor)})
+        kinds = {name: self._kind(name) for name in (self._place, tensor)}
+        part = submodel(self.model, {self._place: kinds[self._place]}, {tensor: kinds[tensor]})
         return Session(part, threads=self._threads)
+
+    def _kind(self, tensor: str) -> int:
+        """The element type of a tensor, which for integers is that of their zero point."""
+        if not is_quantized_name(tensor):
+            return TensorProto.FLOAT
+        zero_point = tensor.removesuffix(quantized_name("")) + "_zero_point"
+        return wiring(self.model).constants[zero_point].data_type
 
 
 def narrow_places(model: ModelProto) -> list[str]:
@@ -82,7 +90,3 @@ def narrow_places(model: ModelProto) -> list[str]:
         if len(alive) == 1 and alive.issubset(node.output):
             places.extend(alive)
     return places
-
-
-def _kind(tensor: str) -> int:
-    return TensorProto.UINT8 if is_quantized_name(tensor) else TensorProto.FLOAT

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
+from edgecnn.graph.integers import (
+    QParams,
+    activation_qparams,
+    quantize_bias,
+    quantize_weight,
+    roomy_scales,
+)
 from edgecnn.graph.model_io import shapes_of
 from edgecnn.graph.plan import Layer, Plan
+from edgecnn.graph.shift import SHIFTED
 from edgecnn.graph.targets import Target
 from edgecnn.graph.wiring import (
     FloatArray,
@@ -21,40 +29,8 @@ from edgecnn.graph.wiring import (
     wiring,
 )
 
-LEVELS = 255  # steps of a uint8 activation
 _QUANTIZED = "_quantized"
-LARGEST_BIAS = 2**30  # half of int32, so that the products' sum has the other half
-_SMALLEST_SCALE = np.float32(1e-12)
-
-
-@dataclass(frozen=True, slots=True)
-class QParams:
-    """real = (integer - zero_point) * scale."""
-
-    scale: np.float32
-    zero_point: int
-
-    @property
-    def low(self) -> float:
-        """The smallest real value."""
-        return float((0 - self.zero_point) * self.scale)
-
-    @property
-    def high(self) -> float:
-        """The largest real value."""
-        return float((LEVELS - self.zero_point) * self.scale)
-
-
-def activation_qparams(low: float, high: float) -> QParams:
-    """uint8 parameters for a range, widened to hold zero exactly (padding needs that).
-
-    Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.
-    """
-    low, high = min(low, 0.0), max(high, 0.0)
-    if high - low < float(_SMALLEST_SCALE) * LEVELS:
-        return QParams(np.float32(1.0), 0)
-    scale = np.float32((high - low) / LEVELS)
-    return QParams(scale, int(np.clip(round(-low / float(scale)), 0, LEVELS)))
+_ROUNDING = 1.000001  # what float32 may add to a product
 
 
 def quantized_name(tensor: str) -> str:
@@ -70,6 +46,11 @@ def is_quantized_name(tensor: str) -> bool:
 def bias_name(layer: Layer) -> str:
     """The name of a layer's int32 bias in the quantized graph."""
     return quantized_name(f"{layer.name}_bias")
+
+
+def float_bias_name(layer: Layer) -> str:
+    """The name of a layer's bias in a quantized graph that keeps it in float."""
+    return f"{layer.name}_float_bias"
 
 
 def write_qdq(
@@ -97,6 +78,7 @@ class _Writer:
         self._shapes = shapes_of(model)
         self._layers = {layer.name: layer for layer in plan.layers}
         self._qparams: dict[str, QParams] = {}
+        self._offsets: dict[str, np.float32] = {}
         self._weight_scales: Mapping[str, FloatArray] = {}
         self._made_by_integers = {
             plan.absorbed.get(node.name, name)
@@ -111,10 +93,13 @@ class _Writer:
         self, ranges: Mapping[str, tuple[float, float]], weight_scales: Mapping[str, FloatArray]
     ) -> ModelProto:
         self._weight_scales = weight_scales
-        self._qparams = {
-            name: activation_qparams(*ranges[self._plan.shared.get(name, name)])
-            for name in self._plan.tensors
-        }
+        for name in self._plan.tensors:
+            low_high = ranges[self._plan.shared.get(name, name)]
+            qparams = activation_qparams(*low_high, self._plan.integers_of(name))
+            if name in self._plan.shifted:
+                self._offsets[name] = np.float32(-qparams.zero_point * qparams.scale)
+                qparams = replace(qparams, zero_point=0)
+            self._qparams[name] = qparams
         nodes: list[NodeProto] = []
         for graph_input in self._source.graph.input:
             nodes.extend(self._pair(graph_input.name))
@@ -142,15 +127,22 @@ class _Writer:
         for index, name in enumerate(node.input):
             if name in self._qparams:
                 new.input[index] = self._read(node, name)
-        if node.name in self._plan.integer_nodes:
-            yield from self._parameters(self._layers.get(node.name), new)
-        elif self._must_hide(node):
-            yield self._hidden(node, new)
+        yield from self._adapted(node, new)
         for index, name in enumerate(made):
             new.output[index] = self._raw(name)
         yield new
         for name in made:
             yield from self._pair(name)
+
+    def _adapted(self, node: NodeProto, new: NodeProto) -> Iterator[NodeProto]:
+        """What must stand before a node, which is changed in place to fit."""
+        if node.name in self._plan.integer_nodes:
+            yield from self._parameters(self._layers.get(node.name), new)
+        elif self._must_hide(node) and not self._target.activations.symmetric:
+            yield self._hidden(node, new)
+        elif self._is_just_relu(node):
+            new.op_type = "Relu"
+            del new.input[1:]
 
     def _raw(self, name: str) -> str:
         """A quantized graph output keeps its name for its last DequantizeLinear."""
@@ -162,7 +154,11 @@ class _Writer:
 
     def _read(self, node: NodeProto, name: str) -> str:
         """Integers wherever they exist; a float node reads a float tensor as it is."""
-        if node.name in self._plan.integer_nodes or name in self._made_by_integers:
+        if node.name in self._plan.integer_nodes:
+            return self._dequantized(name)
+        # Symmetric engines take one scale for all channels, so a float layer cannot hide there.
+        wants_raw = self._target.activations.symmetric and self._must_hide(node)
+        if name in self._made_by_integers and not wants_raw:
             return self._dequantized(name)
         return self._raw(name)
 
@@ -173,8 +169,11 @@ class _Writer:
         qparams, integers = self._qparams[name], quantized_name(name)
         names = [f"{name}_scale", f"{name}_zero_point"]
         put_constant(self._model, names[0], np.array(qparams.scale, np.float32))
-        put_constant(self._model, names[1], np.array(qparams.zero_point, np.uint8))
-        yield _node("QuantizeLinear", [self._raw(name), *names], integers)
+        put_constant(self._model, names[1], np.array(qparams.zero_point, qparams.integers.dtype))
+        quantize = _node("QuantizeLinear", [self._raw(name), *names], integers)
+        if name in self._plan.shifted:
+            quantize.doc_string = SHIFTED
+        yield quantize
         yield _node("DequantizeLinear", [integers, *names], self._dequantized(name))
 
     def _parameters(self, layer: Layer | None, new: NodeProto) -> Iterator[NodeProto]:
@@ -182,17 +181,35 @@ class _Writer:
         if layer is None:
             return
         weight = self._edges.value(layer.weight)
-        input_scale = self._qparams[layer.input].scale
         bias = None if layer.bias is None else self._edges.value(layer.bias)
-        scales = _roomy(self._weight_scales[layer.name], bias, input_scale)
+        input_scale = self._qparams[layer.input].scale
+        whole = bias if self._target.integer_bias else None
+        scales = roomy_scales(self._weight_scales[layer.name], whole, input_scale)
+        if not self._target.per_channel:
+            scales = np.full_like(scales, scales.max(initial=0))
         integers = quantize_weight(weight, scales, layer.axis, self._target.largest_weight)
         yield self._constant_pair(layer.weight, integers, scales, layer.axis)
         new.input[1] = f"{layer.weight}_dequantized"
-        if bias is not None:
+        if bias is not None and not self._target.integer_bias:
+            new.input[2] = float_bias_name(layer)
+            shifted = self._shifted(layer, bias, integers, scales)
+            put_constant(self._model, new.input[2], shifted)
+        elif bias is not None:
             unit = (input_scale * scales).astype(np.float32)
             name = f"{layer.name}_bias"
             yield self._constant_pair(name, quantize_bias(bias, unit), unit, 0)
             new.input[2] = f"{name}_dequantized"
+
+    def _shifted(
+        self, layer: Layer, bias: FloatArray, integers: NDArray[np.int8], scales: FloatArray
+    ) -> FloatArray:
+        """A bias less the shift of the output, with what the shift of the input took."""
+        if layer.output in self._offsets:
+            bias = bias - self._offsets[layer.output]
+        if layer.input in self._offsets:
+            inputs = tuple(axis for axis in range(integers.ndim) if axis != layer.axis)
+            bias = bias + self._offsets[layer.input] * scales * integers.sum(axis=inputs)
+        return np.asarray(bias, np.float32)
 
     def _constant_pair(
         self, name: str, integers: NDArray[np.integer], scales: FloatArray, axis: int
@@ -200,9 +217,26 @@ class _Writer:
         stem = quantized_name(name)
         names = [stem, f"{stem}_scale", f"{stem}_zero_point"]
         put_constant(self._model, names[0], integers)
+        if not self._target.per_channel:
+            scales = scales[:1].reshape(())
         put_constant(self._model, names[1], scales)
         put_constant(self._model, names[2], np.zeros(scales.shape, integers.dtype))
-        return _node("DequantizeLinear", names, f"{name}_dequantized", axis=axis)
+        on = axis if self._target.per_channel else None
+        return _node("DequantizeLinear", names, f"{name}_dequantized", axis=on)
+
+    def _is_just_relu(self, node: NodeProto) -> bool:
+        """Whether saturation cuts off what a Clip would: every engine fuses a Relu into a layer."""
+        name = node.output[0]
+        return (
+            node.op_type == "Clip"
+            and name in self._qparams
+            and self._plan.limits.get(name, (-1.0, 0.0))[0] == 0
+            and self._qparams[name].high <= self._plan.limits[name][1] * _ROUNDING
+            and all(
+                reader.name in self._plan.integer_nodes
+                for reader in self._edges.consumers.get(name, ())
+            )
+        )
 
     def _must_hide(self, node: NodeProto) -> bool:
         """Whether ONNX Runtime would quantize this float layer behind our back.
@@ -224,27 +258,11 @@ class _Writer:
         qparams, stem = self._qparams[name], f"{name}_for_{node.name}"
         names = [quantized_name(name), f"{stem}_scale", f"{stem}_zero_point"]
         put_constant(self._model, names[1], np.full(channels, qparams.scale, np.float32))
-        put_constant(self._model, names[2], np.full(channels, qparams.zero_point, np.uint8))
+        put_constant(
+            self._model, names[2], np.full(channels, qparams.zero_point, qparams.integers.dtype)
+        )
         new.input[0] = f"{stem}_dequantized"
         return _node("DequantizeLinear", names, new.input[0], axis=1)
-
-
-def quantize_weight(
-    weight: FloatArray, scales: FloatArray, axis: int, largest: int
-) -> NDArray[np.int8]:
-    """Round weights to the nearest multiple of their channel's scale, symmetric around zero."""
-    shape = [1] * weight.ndim
-    shape[axis] = -1
-    steps = weight / scales.reshape(shape)
-    np.rint(steps, out=steps)
-    np.clip(steps, -largest, largest, out=steps)
-    return np.asarray(steps, np.int8)
-
-
-def quantize_bias(bias: FloatArray, unit: FloatArray) -> NDArray[np.int32]:
-    """Round a bias to multiples of `unit`, the product of input scale and weight scales."""
-    steps = np.rint(bias.astype(np.float64) / unit)
-    return np.clip(steps, -LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
 
 
 def _without_graph(model: ModelProto) -> ModelProto:
@@ -260,14 +278,6 @@ def _without_graph(model: ModelProto) -> ModelProto:
     bare.graph.input.extend(model.graph.input)
     bare.graph.output.extend(model.graph.output)
     return bare
-
-
-def _roomy(scales: FloatArray, bias: FloatArray | None, input_scale: np.float32) -> FloatArray:
-    """Scales large enough that the bias fits 30 bits: channels with almost no weight need that."""
-    scales = np.maximum(scales, _SMALLEST_SCALE)
-    if bias is None:
-        return scales
-    return np.maximum(scales, (np.abs(bias) / (input_scale * LARGEST_BIAS)).astype(np.float32))
 
 
 def _node(op_type: str, inputs: list[str], output: str, *, axis: int | None = None) -> NodeProto:

@@ -7,14 +7,15 @@ would ship; a step that does not help is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnx import ModelProto
 
-from edgecnn.errors import UsageError
+from edgecnn.errors import GraphError, UsageError
 from edgecnn.graph.bench import Bench, Candidate
 from edgecnn.graph.check import Check, Judge
+from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.fold import fold
 from edgecnn.graph.mend import Repair
 from edgecnn.graph.normal import read_model
@@ -23,18 +24,29 @@ from edgecnn.graph.ranges import METHODS, Ranges
 from edgecnn.graph.split import Images, Meter, Split
 from edgecnn.graph.targets import find_target
 
+LEAST_AGREEMENT_PER_TENSOR = 0.9
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
     """Which repairs are tried after the ranges are known."""
 
     bias: bool
+    equalize: bool
     rounding: bool
+    starts: int = 1
+    """With how many methods' ranges all of it is tried, the most promising first."""
+
+    def passes(self) -> tuple[int, int]:
+        """How often all images, and how often all layers, are gone through."""
+        over_layers = self.bias + self.bias * self.equalize + self.rounding
+        return 1 + 2 * self.equalize * self.starts, over_layers * self.starts
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "fast": Effort(bias=True, rounding=False),
-    "default": Effort(bias=True, rounding=True),
+    "fast": Effort(bias=True, equalize=False, rounding=False),
+    "default": Effort(bias=True, equalize=True, rounding=True),
+    "max": Effort(bias=True, equalize=True, rounding=True, starts=len(METHODS)),
 }
 
 
@@ -69,26 +81,31 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
     method: str = "auto",
     effort: str = "default",
     keep_float: Collection[str] = (),
+    per_tensor: bool = False,
     ranges: Ranges | None = None,
     progress: Callable[[int, int], None] | None = None,
     threads: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> Quantized:
     """Quantize a float ONNX model for a target.
 
     `calibration` gives the images to learn from and `held_out` those to judge by; without it every
     fifth calibration image is kept aside. `count`, how many there are to learn from, only serves
-    `progress`. `ranges` of an earlier run replace the learning. The same arguments give the same
-    bytes.
+    `progress`; `checkpoint` keeps the state of the learning. `ranges` of an earlier run replace it;
+    `per_tensor` gives each weight one scale instead of one for each output channel. The same
+    arguments give the same bytes.
 
     Raises UsageError for an unknown target, method, effort or layer, DataError for missing images
-    or ranges of another model, ModelError or GraphError where the model cannot be quantized.
+    or ranges of another model, ModelError or GraphError where the model cannot be quantized or
+    one scale for a weight ruins it.
     """
     _check_words(method, effort)
-    chosen, repairs = find_target(target), EFFORTS[effort]
+    chosen, repairs = replace(find_target(target), per_channel=not per_tensor), EFFORTS[effort]
     images = Split(calibration, held_out)
     folded = fold(read_model(source))
     plan = make_plan(folded, chosen, keep_float=keep_float)
-    total = count + len(plan.layers) * (repairs.bias + repairs.rounding) if count else 0
+    over_images, over_layers = repairs.passes()
+    total = count * over_images + len(plan.layers) * over_layers if count else 0
     bench = Bench(
         folded=folded,
         plan=plan,
@@ -97,10 +114,14 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
         judge=Judge(source, images.kept_aside(), threads=threads),
         meter=Meter(progress, total),
         threads=threads,
+        checkpoint=checkpoint,
     )
-    best = bench.reused(ranges) if ranges else bench.learnt(method, calibration_sha256)
-    best, steps = _mend(bench, best, repairs)
+    starts = [bench.reused(ranges)] if ranges else bench.learnt_each(method, calibration_sha256)
+    tried = [_mend(bench, start, repairs) for start in starts[: repairs.starts]]
+    best, steps = max(tried, key=lambda pair: pair[0].check.sqnr_db)
     bench.meter.finish()
+    if per_tensor:
+        _refuse_ruins(best.check)
     return Quantized(best.model, best.ranges, steps, best.check, plan.float_layers(folded))
 
 
@@ -111,23 +132,63 @@ def _check_words(method: str, effort: str) -> None:
         raise UsageError(f"unknown effort {effort!r}", hint=f"one of {', '.join(EFFORTS)}")
 
 
+def _refuse_ruins(check: Check) -> None:
+    if check.top1_agreement < LEAST_AGREEMENT_PER_TENSOR:
+        raise GraphError(
+            f"one scale for each weight ruins this network: top-1 agreement with FP32 is"
+            f" {check.top1_agreement:.1%} on {check.n} images",
+            hint="leave --per-tensor out: a scale for each channel costs no time",
+        )
+
+
 def _mend(bench: Bench, plain: Candidate, effort: Effort) -> tuple[Candidate, tuple[Step, ...]]:
     """Try one repair after another, each together with those that were kept."""
-    best = plain
-    kept: list[Repair] = []
-    steps: list[Step] = []
-    trials: list[tuple[str, bool, Callable[[], Repair]]] = [
-        ("bias", effort.bias, lambda: bench.bias_correction),
-        ("rounding", effort.rounding, lambda: bench.rounding),
-    ]
-    for name, wanted, repair in trials:
-        if not wanted:
-            continue
+    work = _Work(bench, plain, plain)
+    if effort.bias:
+        work.repair("bias", lambda on: on.bias_correction)
+    if effort.equalize:
+        work.equalize()
+    if effort.rounding:
+        work.repair("rounding", lambda on: on.rounding)
+    return work.best, tuple(work.steps)
+
+
+class _Work:
+    """The best candidate so far, and what it is made of."""
+
+    def __init__(self, bench: Bench, plain: Candidate, best: Candidate) -> None:
+        self._bench = bench
+        self._plain = plain
+        self._kept: list[Callable[[Bench], Repair]] = []
+        self.best = best
+        self.steps: list[Step] = []
+
+    def repair(self, name: str, repair: Callable[[Bench], Repair]) -> None:
+        """Add a repair to those that were kept, unless it makes things worse."""
         # The bias comes last: it mends what is left of the error that rounding makes.
-        rival = bench.mended(plain, [repair(), *kept])
-        gained_db = rival.check.sqnr_db - best.check.sqnr_db
+        rival = self._mended(self._bench, self._plain, [repair, *self._kept])
+        if self._judged(name, rival):
+            self._kept.insert(0, repair)
+
+    def equalize(self) -> None:
+        """Go on with scaled channels, unless they make things worse."""
+        bench = self._bench.equalized()
+        if bench is None:
+            return
+        plain = bench.learnt_again(self._plain.ranges)
+        if self._judged("equalize", self._mended(bench, plain, self._kept)):
+            self._bench, self._plain = bench, plain
+
+    def _mended(
+        self, bench: Bench, plain: Candidate, repairs: list[Callable[[Bench], Repair]]
+    ) -> Candidate:
+        if not repairs:
+            return plain
+        return bench.mended(plain, [repair(bench) for repair in repairs])
+
+    def _judged(self, name: str, rival: Candidate) -> bool:
+        gained_db = rival.check.sqnr_db - self.best.check.sqnr_db
         if gained_db > 0:
-            best = rival
-            kept.insert(0, repair())
-        steps.append(Step(name, gained_db, kept=gained_db > 0))
-    return best, tuple(steps)
+            self.best = rival
+        self.steps.append(Step(name, gained_db, kept=gained_db > 0))
+        return gained_db > 0

@@ -6,20 +6,29 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
+from edgecnn.graph.integers import UINT8, Integers, activation_qparams
 from edgecnn.graph.observe import BINS, Histogram
-from edgecnn.graph.qdq import LEVELS, activation_qparams
 
 FORMAT = 1
 PERCENTILE = 99.99
 
 Range = tuple[float, float]
-Threshold = Callable[[Histogram], Range]
 _Cost = Callable[[float, float], float]
+
+
+class Threshold(Protocol):
+    """Where to cut a histogram off so that these integers hold it best."""
+
+    def __call__(self, histogram: Histogram, integers: Integers = UINT8) -> Range:
+        """(low, high), inside what was seen."""
+        ...
+
 
 _SHARES = np.linspace(0.1, 1.0, 91)
 
@@ -85,12 +94,12 @@ def _pair(value: Sequence[float]) -> Range:
     return low, high
 
 
-def minmax(histogram: Histogram) -> Range:
+def minmax(histogram: Histogram, integers: Integers = UINT8) -> Range:
     """Everything that was seen."""
     return histogram.low, histogram.high
 
 
-def percentile(histogram: Histogram) -> Range:
+def percentile(histogram: Histogram, integers: Integers = UINT8) -> Range:
     """All but the outermost 0.01 % on each side."""
     share = np.cumsum(histogram.counts) / max(histogram.counts.sum(), 1)
     tail = 1 - PERCENTILE / 100
@@ -100,21 +109,20 @@ def percentile(histogram: Histogram) -> Range:
     return max(float(low), histogram.low), min(float(high), histogram.high)
 
 
-def mse(histogram: Histogram) -> Range:
+def mse(histogram: Histogram, integers: Integers = UINT8) -> Range:
     """The range with the least squared error of rounding and saturation together."""
     centers = histogram.centers()
 
     def cost(low: float, high: float) -> float:
-        qparams = activation_qparams(low, high)
-        steps = np.clip(
-            np.rint(centers / qparams.scale), -qparams.zero_point, LEVELS - qparams.zero_point
-        )
+        qparams = activation_qparams(low, high, integers)
+        least, most = integers.low - qparams.zero_point, integers.high - qparams.zero_point
+        steps = np.clip(np.rint(centers / qparams.scale), least, most)
         return float(histogram.counts @ np.square(steps * qparams.scale - centers))
 
-    return _search(histogram, cost)
+    return _search_evenly(histogram, cost) if integers.symmetric else _search(histogram, cost)
 
 
-def entropy(histogram: Histogram) -> Range:
+def entropy(histogram: Histogram, integers: Integers = UINT8) -> Range:
     """The range whose quantized distribution is nearest in Kullback-Leibler divergence.
 
     Migacz, 8-bit inference with TensorRT, GTC 2017, for a range that need not be symmetric.
@@ -125,11 +133,11 @@ def entropy(histogram: Histogram) -> Range:
     def cost(low: float, high: float) -> float:
         first = max(int(np.searchsorted(edges, low, side="right")) - 1, 0)
         last = max(int(np.searchsorted(edges, high, side="left")), first + 1)
-        return _divergence(counts, first, last)
+        return _divergence(counts, first, last, levels)
 
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
-    share = _best(1.0, lambda share: cost(low * share, high * share))
-    return low * share, high * share
+    levels = 1 + round((high - low) / float(activation_qparams(low, high, integers).scale))
+    return _search_evenly(histogram, cost)
 
 
 def _without_zeros(histogram: Histogram) -> NDArray[np.float64]:
@@ -141,19 +149,26 @@ def _without_zeros(histogram: Histogram) -> NDArray[np.float64]:
     return counts
 
 
-def _divergence(counts: NDArray[np.float64], first: int, last: int) -> float:
-    """KL(all values, saturated to bins first..last || those in between, in LEVELS + 1 levels)."""
+def _divergence(counts: NDArray[np.float64], first: int, last: int, levels: int) -> float:
+    """KL(all values, saturated to bins first..last || those in between, in so many levels)."""
     inside = counts[first:last]
     reference = inside.copy()
     reference[0] += counts[:first].sum()
     reference[-1] += counts[last:].sum()
-    level = np.arange(inside.size) * (LEVELS + 1) // inside.size
+    level = np.arange(inside.size) * levels // inside.size
     filled = reference > 0
-    total = np.bincount(level, weights=inside, minlength=LEVELS + 1)
-    members = np.bincount(level, weights=filled, minlength=LEVELS + 1)
+    total = np.bincount(level, weights=inside, minlength=levels)
+    members = np.bincount(level, weights=filled, minlength=levels)
     spread = (total / np.maximum(members, 1))[level] * filled
     p, q = reference / max(reference.sum(), 1e-30), spread / max(spread.sum(), 1e-30)
     return float(np.sum(p[filled] * np.log(p[filled] / np.maximum(q[filled], 1e-12))))
+
+
+def _search_evenly(histogram: Histogram, cost: _Cost) -> Range:
+    """Shrink both ends by the same share."""
+    low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
+    share = _best(1.0, lambda share: cost(low * share, high * share))
+    return low * share, high * share
 
 
 def _search(histogram: Histogram, cost: _Cost) -> Range:
@@ -182,15 +197,19 @@ METHODS: dict[str, Threshold] = {
 
 
 def learn(
-    histograms: Mapping[str, Histogram], method: str, *, exact: Collection[str] = ()
+    histograms: Mapping[str, Histogram],
+    method: str,
+    *,
+    exact: Collection[str] = (),
+    integers: Callable[[str], Integers] = lambda _: UINT8,
 ) -> dict[str, Range]:
     """The range of each tensor by one method; those in `exact` keep everything that was seen.
 
     Images are integers already: at their full range, rounding them costs nothing or little.
-    The largest of the answers is the answer.
+    The largest of the answers is the answer. `integers` says what will hold a tensor.
     """
     threshold = METHODS[method]
     return {
-        name: minmax(histogram) if name in exact else threshold(histogram)
+        name: (minmax if name in exact else threshold)(histogram, integers(name))
         for name, histogram in histograms.items()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +51,16 @@ class Session:
         batch = self._input.shape[0] if self._input.shape else None
         if isinstance(batch, int) and batch > 1 and tensor.shape[0] == 1:
             tensor = np.repeat(tensor, batch, axis=0)
+        return self.feed({self._input.name: tensor})
+
+    def feed(self, tensors: Mapping[str, Array]) -> list[Array]:
+        """All outputs for inputs given by name, each with the batch that the model has."""
         try:
-            outputs: Sequence[Array] = self._session.run(None, {self._input.name: tensor})
+            outputs: Sequence[Array] = self._session.run(None, dict(tensors))
         except Exception as error:
+            shapes = ", ".join(str(tensor.shape) for tensor in tensors.values())
             raise GraphError(
-                f"the model does not run on a tensor of shape {tensor.shape}: {_brief(error)}",
+                f"the model does not run on a tensor of shape {shapes}: {_brief(error)}",
                 hint="check the size that its contract gives",
             ) from error
         return list(outputs)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from edgecnn.errors import UsageError
+from edgecnn.graph.integers import INT8, INT8_SYMMETRIC, UINT8, Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,27 @@ class Target:
 
     name: str
     description: str
-    weight_bits: int
-    """7 keeps sums of two products inside 16 bits, for processors that would saturate them."""
     layers: frozenset[str]
-    """Ops with weights: INT8 weights with a scale for each output channel, INT32 bias."""
+    """Ops with weights, which become INT8."""
     computed: frozenset[str]
     """Ops whose output gets a range of its own."""
     carried: frozenset[str]
     """Ops that only move or select values: their output has the scale of their input."""
     float_output: frozenset[str]
-    """Layers that can give a float output when nobody reads it as integers."""
+    """Ops that can give a float output when nobody reads it as integers."""
+    per_channel: bool = True
+    """Weights have a scale for each output channel; without it one for the whole tensor."""
+    weight_bits: int = 8
+    """7 keeps sums of two products inside 16 bits, for processors that would saturate them."""
+    activations: Integers = UINT8
+    integer_bias: bool = True
+    """INT32 at the scale of input times weight; without it the bias stays float."""
+    fuses_sums: bool = False
+    """An Add takes what one layer before it gives as floats and becomes a part of that layer."""
+    equal_scales: bool = False
+    """A Concat wants its inputs and its output at one scale."""
+    shifts: bool = False
+    """What only unpadded layers read may be stored less a constant, which their biases return."""
 
     @property
     def integers(self) -> frozenset[str]:
@@ -43,34 +54,68 @@ class Target:
 
 # Which ops ONNX Runtime fuses with the Q and DQ around them:
 # onnxruntime/core/optimizer/qdq_transformer/selectors_actions/qdq_selector_action_transformer.cc
-_ORT_LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
-_ORT_COMPUTED = frozenset(
+_LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
+_COMPUTED = frozenset(
     {"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "LeakyRelu", "Sigmoid"}
 )
-_ORT_CARRIED = frozenset(
+_CARRIED = frozenset(
     {"MaxPool", "Flatten", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
 )
+_FLOAT_OUTPUT = frozenset({"Gemm", "MatMul"})
 
 _X86 = Target(
     name="onnxruntime-x86",
     description="onnxruntime on x86-64 with VNNI (U8S8)",
-    weight_bits=8,
-    layers=_ORT_LAYERS,
-    computed=_ORT_COMPUTED,
-    carried=_ORT_CARRIED,
-    float_output=frozenset({"Gemm", "MatMul"}),
+    layers=_LAYERS,
+    computed=_COMPUTED,
+    carried=_CARRIED,
+    float_output=_FLOAT_OUTPUT,
 )
 _X86_AVX2 = Target(
     name="onnxruntime-x86-avx2",
     description="onnxruntime on x86-64 without VNNI (U8S8, 7-bit weights)",
+    layers=_LAYERS,
+    computed=_COMPUTED,
+    carried=_CARRIED,
+    float_output=_FLOAT_OUTPUT,
     weight_bits=7,
-    layers=_ORT_LAYERS,
-    computed=_ORT_COMPUTED,
-    carried=_ORT_CARRIED,
-    float_output=frozenset({"Gemm", "MatMul"}),
+)
+_ARM = Target(
+    name="onnxruntime-arm",
+    description="onnxruntime on 64-bit Arm (S8S8)",
+    layers=_LAYERS,
+    computed=_COMPUTED,
+    carried=_CARRIED,
+    float_output=_FLOAT_OUTPUT,
+    activations=INT8,
+)
+_OPENVINO = Target(
+    name="openvino",
+    description="OpenVINO on x86-64 (U8S8)",
+    layers=_LAYERS,
+    computed=_COMPUTED - {"LeakyRelu", "Sigmoid"},
+    carried=_CARRIED,
+    float_output=_FLOAT_OUTPUT,
+)
+# https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html,
+# "Q/DQ Placement Recommendations": inputs of layers with weights are quantized, their outputs only
+# where somebody reads integers; of a sum the residual input is; point-wise functions stay outside.
+_TENSORRT_COMPUTED = frozenset({"Add", "Concat", "AveragePool", "GlobalAveragePool"})
+_TENSORRT = Target(
+    name="tensorrt",
+    description="TensorRT (S8, zero point 0, float bias)",
+    layers=_LAYERS,
+    computed=_TENSORRT_COMPUTED,
+    carried=_CARRIED,
+    float_output=_LAYERS | _TENSORRT_COMPUTED,
+    activations=INT8_SYMMETRIC,
+    integer_bias=False,
+    fuses_sums=True,
+    equal_scales=True,
+    shifts=True,
 )
 
-TARGETS = {target.name: target for target in (_X86, _X86_AVX2)}
+TARGETS = {target.name: target for target in (_X86, _X86_AVX2, _ARM, _OPENVINO, _TENSORRT)}
 
 
 def find_target(name: str) -> Target:
@@ -79,12 +124,3 @@ def find_target(name: str) -> Target:
         return TARGETS[name]
     near = difflib.get_close_matches(name, TARGETS, n=1, cutoff=0.0)
     raise UsageError(f"unknown target {name!r}", hint=f"did you mean {near[0]}?")
-
-
-def x86_target(cpu_flags: Collection[str]) -> Target:
-    """The x86-64 target for a processor with these flags, as /proc/cpuinfo names them.
-
-    Without VNNI the kernels add pairs of products in 16 bits, where 8-bit weights saturate.
-    """
-    has_vnni = not {"avx512_vnni", "avx_vnni"}.isdisjoint(cpu_flags)
-    return _X86 if has_vnni else _X86_AVX2

@@ -8,6 +8,16 @@ from pathlib import PurePath
 
 from edgecnn.errors import GraphError
 
+# What PyTorch says of an input, and what to do about it.
+_HINTS = (
+    (r"to have 1 channels?, but got 3", "it takes grey images: --color GRAY"),
+    (r"to have 3 channels?, but got 1", "it takes coloured images: leave --color GRAY away"),
+    (
+        r"missing \d+ required positional argument|takes 1 positional argument",
+        "wrap it in a module whose forward() takes the images alone",
+    ),
+    (r"same dtype|should be the same|expected scalar type", "it must compute in float32"),
+)
 _PLACE = re.compile(r'raised this error:\s+File "([^"]+)", line (\d+)')
 
 
@@ -17,6 +27,16 @@ def one_line(error: BaseException) -> str:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:160] if lines else type(error).__name__
+
+
+def does_not_run(error: Exception, name: str, shape: tuple[int, ...]) -> GraphError:
+    """The error for a network that fails on an input of that shape, in PyTorch itself."""
+    cause = one_line(error)
+    hints = (hint for pattern, hint in _HINTS if re.search(pattern, cause))
+    return GraphError(
+        f"{name} does not run on an input of {shape}: {cause}",
+        hint=next(hints, "give the size that the network is built for"),
+    )
 
 
 def explained(error: Exception, name: str) -> GraphError:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
@@ -18,13 +19,13 @@ from onnx import ModelProto
 from torch import nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
-from edgecnn.errors import GraphError
+from edgecnn.errors import EdgecnnError, GraphError
 from edgecnn.graph.canonical import canonicalize
 from edgecnn.graph.light import check, lighten, put_graph
 from edgecnn.graph.model_io import opset_of
 from edgecnn.graph.names import name_graph, strip_notes
 from edgecnn.graph.opset import lower_to_17, set_opset
-from edgecnn.graph.torch_errors import chooses_path, explained, one_line
+from edgecnn.graph.torch_errors import chooses_path, does_not_run, explained
 
 Batch = int | Literal["dynamic"]
 Exporter = Literal["dynamo", "torchscript"]
@@ -174,12 +175,13 @@ def _no_output_from_c() -> Iterator[None]:
 
 def _run(module: nn.Module, images: torch.Tensor, *, count: int) -> tuple[torch.Tensor, ...]:
     try:
-        output = module(images)
+        # What a network prints is no part of our answer.
+        with contextlib.redirect_stdout(sys.stderr):
+            output = module(images)
+    except EdgecnnError:
+        raise
     except Exception as error:
-        raise GraphError(
-            f"{_name(module)} does not run on an input of {tuple(images.shape)}: {one_line(error)}",
-            hint="give the size that the network is built for",
-        ) from error
+        raise does_not_run(error, _name(module), tuple(images.shape)) from error
     found = (output,) if count == 1 else output
     tensors = isinstance(found, tuple) and all(isinstance(item, torch.Tensor) for item in found)
     if not tensors or len(found) != count:

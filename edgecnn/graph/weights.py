@@ -17,11 +17,15 @@ def weight_scales(model: ModelProto, plan: Plan, target: Target) -> dict[str, Fl
     """Layer name -> the scale of each of its output channels."""
     edges = wiring(model)
     return {
-        layer.name: best_scales(
-            edges.value(layer.weight), axis=layer.axis, largest=target.largest_weight
-        )
-        for layer in plan.layers
+        layer.name: _scales(edges.value(layer.weight), layer.axis, target) for layer in plan.layers
     }
+
+
+def _scales(weight: FloatArray, axis: int, target: Target) -> FloatArray:
+    if target.per_channel:
+        return best_scales(weight, axis=axis, largest=target.largest_weight)
+    one = best_scales(weight.reshape(1, -1), axis=0, largest=target.largest_weight)
+    return np.repeat(one, weight.shape[axis])
 
 
 def full_scales(weight: FloatArray, *, axis: int, largest: int) -> FloatArray:

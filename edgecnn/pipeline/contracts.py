@@ -18,7 +18,7 @@ from edgecnn.contract import (
     TensorSpec,
 )
 from edgecnn.detection import Detection
-from edgecnn.errors import ContractError, DataError, UsageError
+from edgecnn.errors import ContractError, DataError, ModelError, UsageError
 from edgecnn.files import read_error
 from edgecnn.onnxfile import Header, read_contract, read_header
 from edgecnn.pipeline.boxes import describe
@@ -66,6 +66,15 @@ def contract_of(path: Path, options: ContractOptions) -> Contract:
     if not options.given:
         return read_contract(path)  # raises, with the advice
     return contract_from_options(header, options, name=path.stem)
+
+
+def float_contract(source: Path, options: ContractOptions) -> Contract:
+    """As `contract_of`, for a file that is to be quantized; ModelError where it is already."""
+    if read_header(source).quantized:
+        raise ModelError(
+            f"{source}: it is quantized already", hint="give the float file that it came from"
+        )
+    return contract_of(source, options)
 
 
 def contract_from_options(header: Header, options: ContractOptions, *, name: str) -> Contract:

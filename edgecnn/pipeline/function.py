@@ -1,4 +1,4 @@
-"""A network that a function of somebody's builds: package.module:function."""
+"""A network that a function of somebody's builds, or that lies ready: package.module:name."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 def load_from_function(
     module: str, function: str, *, weights: str | None, seed: int, said: ContractOptions
 ) -> Network:
-    """Import the module, as if started in this folder, and call the function without arguments.
+    """Import the module, as if started in this folder, and call the function without arguments; a
+    network that lies there is taken as it is. What the module prints goes to stderr.
 
-    Raises UsageError where it cannot be imported or called, gives no network, or where size, mean
-    and std are not said.
+    Raises UsageError where it cannot be imported or called, gives no network that can be written,
+    or where size, mean and std are not said.
     """
     name = f"{module}:{function}"
     if weights is not None:
@@ -36,11 +37,17 @@ def load_from_function(
         missing = "function" if module else "module"
         raise UsageError(f"{name}: no {missing} is named", hint="name it: package.module:function")
     preprocess = _preprocess(name, said)
+    from edgecnn.zoo.foreign import check_weights
     from edgecnn.zoo.randomize import content_sha256
     from edgecnn.zoo.seed import seeded
 
-    with _this_folder_first(), seeded(seed):
-        network = _called(name, _function(module, function))
+    with _this_folder_first(), contextlib.redirect_stdout(sys.stderr):
+        with seeded(seed):
+            found = _named(module, function)
+        # Anew: what an import draws must not change what the function draws.
+        with seeded(seed):
+            network = found if _is_network(found) else _called(name, found)
+    check_weights(name, network)
     return Network(
         name=name,
         title=f"{type(network).__name__} of {name}",
@@ -65,10 +72,11 @@ def _preprocess(name: str, said: ContractOptions) -> Preprocess:
     return contract_from_options(header, said, name=name).preprocess
 
 
-def _function(module: str, function: str) -> Callable[[], object]:
+def _named(module: str, function: str) -> Any:
+    """A function or a network; raises UsageError where there is neither."""
     try:
         imported = importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"{module} cannot be imported: {_told(error)}",
             hint=f"it is looked for in {Path.cwd()} and among the installed packages",
@@ -78,18 +86,22 @@ def _function(module: str, function: str) -> Callable[[], object]:
         raise UsageError(
             f"{module} has no function {function!r}", hint="name it: package.module:function"
         )
-    build: Callable[[], object] = found
-    return build
+    return found
 
 
-def _called(name: str, build: Callable[[], object]) -> nn.Module:
+def _is_network(found: object) -> bool:
+    """Whether it is a network and not the class of one."""
+    return not isinstance(found, type) and callable(getattr(found, "state_dict", None))
+
+
+def _called(name: str, build: Callable[[], Any]) -> nn.Module:
     try:
-        network: Any = build()
-    except Exception as error:
+        network = build()
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"{name}() failed: {_told(error)}", hint="it is called without arguments"
         ) from error
-    if not callable(getattr(network, "state_dict", None)):
+    if not _is_network(network):
         raise UsageError(
             f"{name}() returned a {type(network).__name__}",
             hint="return an nn.Module with its weights loaded",
@@ -98,7 +110,9 @@ def _called(name: str, build: Callable[[], object]) -> nn.Module:
     return module
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it ended the program, sys.exit({error.code!r})"
     return f"{type(error).__name__}: {error}"
 
 

@@ -17,7 +17,8 @@ from edgecnn.pipeline.export import check_target
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.naming import naming
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.pipeline.quantize import HELD_OUT_SHARE, WARN_AGREEMENT
+from edgecnn.pipeline.task import HELD_OUT_SHARE
+from edgecnn.pipeline.verified import WARN_AGREEMENT
 from edgecnn.pipeline.writing import Draft, tool_versions, write_model
 
 _MOST_TOLD = 5

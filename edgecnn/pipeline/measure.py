@@ -75,8 +75,11 @@ def open_data(
     `class_offset` is the output that means class 0: 1 where output 0 is 'background'.
     """
     if contract.task != "classification":
+        what = {"detection": "a detector, whose answer is boxes: it"}.get(
+            contract.task, f"a network for {contract.task}"
+        )
         raise DataError(
-            f"{contract.name}: a network for {contract.task} has no top-1",
+            f"{contract.name}: {what} has no top-1",
             hint="compare INT8 with FP32 when quantizing, or profile it without --data",
         )
     outputs = class_count(contract.outputs[0])

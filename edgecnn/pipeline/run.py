@@ -136,6 +136,7 @@ class _Run:
             ranges=ranges,
             keep_float=section.keep_float,
             seed=recipe.seed,
+            against=self._evaluation_data(),
         )
 
         def work() -> None:
@@ -150,8 +151,15 @@ class _Run:
 
         made = (self._int8, ranges_path(self._int8))
         float_sha256 = sha256_of(self._float)
-        key = key_of(asdict(options), _contents(ranges), images.sha256, float_sha256)
+        made_by = asdict(replace(options, against=None))  # looked at only, it changes no byte
+        key = key_of(made_by, _contents(ranges), images.sha256, float_sha256)
         return self._step("quantize", key, made, work)
+
+    def _evaluation_data(self) -> Path | None:
+        """Where they are there: to miss them is for the step that evaluates."""
+        section = self._recipe.evaluate
+        data = self._recipe.input_path(section.data) if section and section.data else None
+        return data if data and data.exists() else None
 
     def _compile(self) -> Step:
         engine = self._recipe.engine

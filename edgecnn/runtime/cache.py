@@ -1,4 +1,4 @@
-"""The cache: engines built on this device, weights downloaded once.
+"""The cache: engines built on this device, weights downloaded once, states of unfinished work.
 
 Nothing in it is precious: every entry can be built or fetched again. An entry is a folder that
 appears whole or not at all, so a killed build leaves nothing that could be mistaken for one.
@@ -21,7 +21,8 @@ from edgecnn.errors import FileError
 
 _ABOUT = "about.json"
 _ENGINES = "engines"
-_FILES = {"weights": "weights", "timing": "timings of kernels"}  # folder -> what a file in it is
+# Folder -> what a file in it is.
+_FILES = {"weights": "weights", "timing": "timings of kernels", "unfinished": "calibration"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,7 @@ def engine_entry(
     `about` says to people what it is. `build` is called with an empty folder to fill. Processes
     that start together build once. Raises FileError where the cache cannot be written.
     """
-    digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
-    folder = cache_dir() / _ENGINES / digest
+    folder = cache_dir() / _ENGINES / _digest(key)
     if _is_whole(folder):
         return folder, False
     try:
@@ -79,6 +79,11 @@ def timing_file(name: str) -> Path:
     return folder / plain
 
 
+def unfinished_file(about: str, key: Mapping[str, str]) -> Path:
+    """Where the state of work with this key is kept until it is done; nothing is made yet."""
+    return cache_dir() / "unfinished" / f"{about}-{_digest(key)}.state"
+
+
 def discard(folder: Path) -> None:
     """Remove an entry that turned out to be damaged."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -89,8 +94,9 @@ def entries() -> tuple[Entry, ...]:
     root = cache_dir()
     folders = sorted((root / _ENGINES).glob("[!.]*/"))
     found = [_engine(folder) for folder in folders]
-    for name, kind in _FILES.items():
-        found += [_file(path, kind) for path in sorted((root / name).glob("*")) if path.is_file()]
+    for folder, kind in _FILES.items():
+        files = sorted((root / folder).glob("*"))
+        found += [_file(path, kind) for path in files if path.is_file()]
     return tuple(sorted(found, key=lambda entry: -entry.used_s))
 
 
@@ -115,6 +121,10 @@ def _build(folder: Path, key: Mapping[str, str], build: Callable[[Path], None], 
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _digest(key: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _is_whole(folder: Path) -> bool:

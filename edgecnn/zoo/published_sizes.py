@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _TORCHVISION = "torchvision"
+_SLIM = "tensorflow/models, slim"
 # Counts more than convolutions and linear layers: 3 to 6 % more than we do.
 _LITE = "EfficientNet-Lite's README"
 
@@ -48,12 +49,15 @@ PUBLISHED_SIZES = {
     "densenet121": PublishedSize(7.978856, 2834, _TORCHVISION),
     "densenet169": PublishedSize(14.149480, 3360, _TORCHVISION),
     "densenet201": PublishedSize(20.013928, 4291, _TORCHVISION),
+    # The layers that its paper describes have fewer; its paper states no number.
+    "fractalnet": PublishedSize(38.6, None, "DenseNet's paper"),
     "xception": PublishedSize(22.855952, None, "the paper"),
     "squeezenet1_0": PublishedSize(1.248424, 819, _TORCHVISION),
     "squeezenet1_1": PublishedSize(1.235496, 349, _TORCHVISION),
     "mobilenetv1": PublishedSize(4.2, 569, "the paper"),
     "mobilenetv1_0.25": PublishedSize(0.5, 41, "the paper"),
     "mobilenetv2": PublishedSize(3.504872, 301, _TORCHVISION),
+    "mobilenetv2_0.35": PublishedSize(1.66, 59, _SLIM),
     "mobilenetv3_small": PublishedSize(2.542856, 57, _TORCHVISION),
     "mobilenetv3_large": PublishedSize(5.483032, 217, _TORCHVISION),
     "efficientnet_b0": PublishedSize(5.288548, 386, _TORCHVISION),

@@ -48,7 +48,7 @@ class ModelSpec:
 
     `builder` is "module:function" and `width` its argument of that name, if it is not 1;
     `preprocess` and `labels` belong to the network as its paper trains it; the first of `weights`
-    is the default.
+    is the default; `published` is what others state where there are no weights here.
     """
 
     name: str
@@ -60,6 +60,7 @@ class ModelSpec:
     weights: tuple[WeightsSpec, ...] = ()
     task: Task = "classification"
     width: float = 1.0
+    published: Published | None = None
 
     @property
     def build(self) -> Callable[..., nn.Module]:

@@ -20,6 +20,8 @@ Kind = Literal[
     "convolution", "transposed", "linear", "batch norm", "max pool", "average pool", "global pool"
 ]
 Pair = tuple[int, int]
+Border = tuple[int, int, int, int]  # pixels at the top, the bottom, the left and the right
+NO_BORDER: Border = (0, 0, 0, 0)
 
 
 def trace(network: nn.Module, input_shape: tuple[int, int, int, int]) -> tuple[Call, ...]:
@@ -51,7 +53,8 @@ class Window(NamedTuple):
 class Call:
     """One layer's call: in which module, with which arguments, and what its outputs see.
 
-    `arguments` carries PyTorch's names; `receptive_field` is (height, width) in image pixels.
+    `arguments` carries PyTorch's names; `receptive_field` is (height, width) in image pixels;
+    `padded` is what was put around its input just before the call.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Call:
     output: Tensor
     window: Window | None
     receptive_field: Pair
+    padded: Border = NO_BORDER
 
 
 class _Field(NamedTuple):
@@ -114,6 +118,7 @@ class _Tracer(TorchFunctionMode):
         self.calls: list[Call] = []
         # With the tensors themselves, so that no other can get the address of one of them.
         self.fields = {id(images): (images, _Field(1, 1, 1, 1))}
+        self.borders: dict[int, Border] = {}
 
     def __torch_function__(
         self,
@@ -130,9 +135,12 @@ class _Tracer(TorchFunctionMode):
             found = self._field(args, output, kind, window)
             if found is not None:
                 self.fields[id(output)] = (output, found)
+                if function is functional.pad:
+                    self.borders[id(output)] = _border(args, kwargs or {})
                 if kind is not None:
                     seen = (math.ceil(found.height), math.ceil(found.width))
-                    call = Call(self.names[-1], kind, arguments, output, window, seen)
+                    padded = self.borders.get(id(arguments["input"]), NO_BORDER)
+                    call = Call(self.names[-1], kind, arguments, output, window, seen, padded)
                     self.calls.append(call)
         return output
 
@@ -185,6 +193,13 @@ def _window(kind: Kind, arguments: Mapping[str, Any]) -> Window | None:
         # Windows of a transposed convolution lie on its output, so that none is left out.
         whole=bool(arguments.get("ceil_mode")) or kind == "transposed",
     )
+
+
+def _border(args: tuple[Any, ...], options: Mapping[str, Any]) -> Border:
+    """What `functional.pad` puts around its maps; its own order is from the last side on."""
+    sides = args[1] if len(args) > 1 else options["pad"]
+    left, right, top, bottom = (*sides, 0, 0, 0, 0)[:4]
+    return int(top), int(bottom), int(left), int(right)
 
 
 def _tensors(values: object) -> Iterator[Tensor]:

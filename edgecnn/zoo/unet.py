@@ -21,9 +21,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgecnn.errors import UsageError
 from edgecnn.zoo.blocks import initialize, scale_channels
 
 _CHANNELS = (64, 128, 256, 512, 1024)
+_FINEST = 16  # pixels that four pools make one of
+_BORDER = 124  # what the way down loses without padding, modulo those
+_LEAST = {False: 64, True: 16}
 
 
 def _level(in_channels: int, out_channels: int, padding: int) -> nn.Module:
@@ -63,6 +67,7 @@ class UNet(nn.Module):
     def __init__(self, *, num_classes: int, in_channels: int, padded: bool, width: float) -> None:
         super().__init__()
         padding = int(padded)
+        self.padded = padded
         levels = tuple(scale_channels(channels, width) for channels in _CHANNELS)
         self.down = nn.ModuleList(
             _level(*channels, padding)
@@ -75,7 +80,8 @@ class UNet(nn.Module):
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of each pixel's classes."""
+        """Logits of each pixel's classes; raises UsageError for sides that do not fit."""
+        _check_sides((images.shape[2], images.shape[3]), padded=self.padded)
         earlier: list[Tensor] = []
         maps = images
         for level in self.down:
@@ -86,6 +92,18 @@ class UNet(nn.Module):
             maps = up(maps, earlier.pop())
         logits: Tensor = self.classifier(maps)
         return logits
+
+
+def _check_sides(sides: tuple[int, int], *, padded: bool) -> None:
+    """Every pool halves its maps exactly, and the lowest level keeps a pixel."""
+    border = 0 if padded else _BORDER
+    if all(
+        side % _FINEST == border % _FINEST and side >= border + _LEAST[padded] for side in sides
+    ):
+        return
+    height, width = sides
+    rule = "a multiple of 16" if padded else "16 k + 124 pixels, k at least 4: 188, 204 ... 572"
+    raise UsageError(f"U-Net does not fit images of {height}x{width}", hint=f"a side is {rule}")
 
 
 def unet(

@@ -13,7 +13,9 @@ Table of sizes (the paper's figure 5), from 299x299; "sep" is such a separable 3
     middle  eight times: sep 728, sep 728, sep 728; beside it      19
     exit    sep 728, sep 1024, pool; beside a 1x1 stride 2         10
             sep 1536, sep 2048                                     10
-    global average, classes
+    global average, dropout 0.5, classes
+
+The batch norms' constants are those of Keras, where the paper's author published the network.
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from edgecnn.zoo.blocks import initialize
+from edgecnn.zoo.blocks import initialize, set_norms
 
 _MIDDLE_BLOCKS = 8
+_DROPOUT = 0.5  # the paper's section 4.3, for ImageNet
+_BN_EPSILON = 1e-3
+_BN_MOMENTUM = 0.01  # Keras's 0.99 is the share that stays
 
 
 class SeparableConv(nn.Sequential):
@@ -101,13 +106,15 @@ class Xception(nn.Module):
             nn.ReLU(),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(_DROPOUT)
         self.fc = nn.Linear(2048, num_classes)
+        set_norms(self, epsilon=_BN_EPSILON, momentum=_BN_MOMENTUM)
         initialize(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of images."""
         maps = self.exit(self.middle(self.entry(self.stem(images))))
-        logits: Tensor = self.fc(torch.flatten(self.avgpool(maps), 1))
+        logits: Tensor = self.fc(self.dropout(torch.flatten(self.avgpool(maps), 1)))
         return logits
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,12 @@ def listed(said: Said) -> list[str]:
         (("resnet?4", "--sort", "top1"), ["resnet44", "resnet34"]),
         (("*n34", "--sort", "top1"), ["plain34"]),
         (("*34", "--sort", "top1"), ["resnet34", "plain34"]),
+        (("VGG-D",), ["vgg16"]),
+        (("ssd_vgg16",), ["ssd300_vgg16"]),
+        (("vgg_a_lrn", "--family", "VGG"), ["vgg11_lrn"]),
+        (("vgg_d", "--family", "ResNet"), []),
+        (("MobileNetV1 0.5",), ["mobilenetv1_0.5"]),
+        (("mobilenetv1_9.5",), []),
     ],
 )
 def test_filters_and_orders(edgecnn: Edgecnn, arguments: tuple[str, ...], names: list[str]) -> None:
@@ -127,6 +135,30 @@ def test_a_board_is_asked_about_models_only(edgecnn: Edgecnn, lenet: Path) -> No
     unknown = edgecnn("inspect", "lenet5", "--device", "raspberry-pi-6")
     assert unknown.code == 1
     assert "did you mean raspberry-pi-5?" in unknown.err
+
+
+@pytest.mark.parametrize("asked", ["lenet5", "FILE"])
+def test_a_precision_without_a_board_is_refused(edgecnn: Edgecnn, lenet: Path, asked: str) -> None:
+    said = edgecnn("inspect", lenet if asked == "FILE" else asked, "--precision", "int8")
+    assert said.code == 2
+    assert "--precision" in said.err
+
+
+def test_padding_before_a_layer_is_shown(edgecnn: Edgecnn) -> None:
+    said = edgecnn("inspect", "mobilenetv1_0.25")
+    assert "  its input is padded before: 1 at the bottom, 1 right" in said.out.splitlines()[3]
+    document = edgecnn("inspect", "mobilenetv1_0.25", "--json").document
+    assert document["layers"][0]["padded"] == [0, 1, 0, 1]
+
+
+def test_the_list_needs_no_pytorch() -> None:
+    code = (
+        "import sys; from edgecnn.cli.app import run\n"
+        "assert run(['models', '--json']) == 0\n"
+        "assert not {'torch', 'numpy'} & set(sys.modules), 'heavy'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_neither_a_model_nor_a_file(edgecnn: Edgecnn) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecnn.datasets.calibration import open_calibration
+from edgecnn.datasets.calibration import open_calibration, survey
 from edgecnn.datasets.natural import natural_image
 from edgecnn.errors import DataError
 
@@ -186,6 +186,25 @@ def test_an_unreadable_image_among_them_is_named(photos: Path, tmp_path: Path) -
     refuse(tmp_path / "set", "9.png: damaged")
     (tmp_path / "set" / "9.png").write_bytes(b"")
     refuse(tmp_path / "set", "9.png: the file is empty")
+
+
+def test_all_that_cannot_be_read_are_found_in_one_go(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "set")
+    for index in (9, 11, 30):
+        (tmp_path / "set" / f"{index}.png").write_bytes(b"")
+    refuse(tmp_path / "set", "3 of 40 images cannot be read, the first of them .*9.png")
+    found = survey(tmp_path / "set")
+    assert found.images.count == 37
+    assert ["11.png" in str(cause) for cause in found.unreadable] == [False, True, False]
+
+
+def test_a_sample_is_a_set_of_its_own(photos: Path) -> None:
+    found = open_calibration(photos)
+    part = found.sample(20, seed=1)
+    assert part.count == 20
+    assert set(part.digests) < set(found.digests)
+    assert part == found.sample(20, seed=1) != found.sample(20, seed=2)
+    assert found.sample(40) is found
 
 
 def test_a_file_that_vanishes_after_opening_is_named(photos: Path, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from onnx import ModelProto, numpy_helper
 
 from edgecnn.graph.fold import fold
+from edgecnn.graph.integers import activation_qparams, quantize_bias, quantize_weight
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import make_plan
-from edgecnn.graph.qdq import activation_qparams, quantize_bias, quantize_weight, write_qdq
+from edgecnn.graph.qdq import write_qdq
 from edgecnn.graph.ranges import learn
 from edgecnn.graph.targets import find_target
 from edgecnn.graph.weights import best_scales, full_scales, weight_scales

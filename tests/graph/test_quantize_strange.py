@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto
 
@@ -196,3 +198,49 @@ def test_images_that_are_no_numbers_are_refused() -> None:
 
     with pytest.raises(GraphError, match="'image' is NaN or infinity"):
         quantize_model(toy.plain(), broken)
+
+
+@pytest.mark.parametrize("target", ["onnxruntime-x86", "tensorrt"])
+@pytest.mark.parametrize("opset", [11, 13, 16, 18, 20, 21, 22, 23])
+def test_every_opset_is_quantized(opset: int, target: str) -> None:
+    model = toy.plain() if opset < 18 else toy.mean_head(opset=opset)
+    model.opset_import[0].version = opset
+    int8 = quantize_model(model, IMAGES, effort="fast", target=target)
+    assert int8.check.sqnr_db > 25
+    assert np.isfinite(answers(int8.model)).all()
+
+
+def test_weights_outside_the_file_and_shared_by_layers(tmp_path: Path) -> None:
+    net = toy.Net()
+    first = net.conv(net.relu(net.conv("image", 8)), 8)
+    second = net.node("Conv", net.relu(first), *net.nodes[2].input[1:], pads=[1] * 4)
+    path = tmp_path / "net.onnx"
+    model = net.model(net.head(net.relu(second)))
+    onnx.save(model, path, save_as_external_data=True, location="net.data", size_threshold=0)
+    made = quantize_model(path, IMAGES)
+    assert made.check.sqnr_db > 25
+    with pytest.raises(GraphError, match="quantized already"):
+        quantize_model(made.model, IMAGES)
+
+
+def test_one_huge_value_does_not_ruin_the_rest() -> None:
+    """An image with a pixel of a thousand times the others' size."""
+
+    def images() -> Iterator[toy.Float]:
+        for index, image in enumerate(IMAGES()):
+            if index == 3:
+                image[0, 0, 5, 5] = 1e3
+            yield image
+
+    made = quantize_model(toy.plain(), images, held_out=toy.images(20, seed=1))
+    assert made.check.sqnr_db > 10
+    assert np.isfinite(answers(made.model)).all()
+
+
+@pytest.mark.parametrize("target", ["onnxruntime-arm", "tensorrt"])
+def test_the_same_inputs_give_the_same_bytes_for_every_target(target: str) -> None:
+    first, second = (
+        quantize_model(toy.depthwise(), IMAGES, target=target).model.SerializeToString()
+        for _ in range(2)
+    )
+    assert first == second

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edgecnn.errors import DataError
+from edgecnn.graph.integers import activation_qparams
 from edgecnn.graph.observe import Histogram
-from edgecnn.graph.qdq import activation_qparams
 from edgecnn.graph.ranges import METHODS, Ranges, learn
 from tests import toy
 

@@ -27,3 +27,9 @@ def check_builds(fp32: Path) -> None:
     assert fp16.stat().st_size < 0.6 * fp32.stat().st_size
     for path in (fp32, fp16):
         assert build_plan(rtx, path, options=AHEAD)[:4] == b"vtrt"
+
+
+def check_builds_int8(int8: Path) -> None:
+    """Build a file that was quantized for TensorRT."""
+    rtx = requirements.tensorrt_rtx()
+    assert build_plan(rtx, int8, options=AHEAD)[:4] == b"vtrt"

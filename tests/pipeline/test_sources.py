@@ -42,6 +42,39 @@ def two():
     return Two()
 
 classes = 5
+ready = build()
+hidden = print("a banner") or "what the module prints"
+
+def leaves():
+    raise SystemExit("no network today")
+
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(5))
+
+def half():
+    return build().half()
+
+def double():
+    return build().double()
+
+def mixed():
+    return nn.Sequential(build(), nn.BatchNorm1d(5).double())
+
+def couple():
+    class Couple(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = build()
+        def forward(self, images, masks):
+            return self.one(images * masks)
+    return Couple()
+
+def talks():
+    class Talks(nn.Sequential):
+        def forward(self, images):
+            print("a network that talks")
+            return super().forward(images)
+    return Talks(build())
 """
 SAID = ("--size", "16", "--mean", "0.5", "--std", "0.25")
 
@@ -53,6 +86,7 @@ def nets(tmp_path: Path) -> Iterator[str]:
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "nets.py").write_text(NETS)
+    (package / "leaves.py").write_text("import sys; sys.exit(3)")
     yield "mypkg.nets"
     for name in [name for name in sys.modules if name.split(".")[0] == "mypkg"]:
         del sys.modules[name]
@@ -121,6 +155,16 @@ def test_the_installed_command_looks_into_this_folder_too(tmp_path: Path, nets: 
             "--weights does not go",
             "inside build",
         ),
+        (
+            ("mypkg.nets:leaves", *SAID),
+            "leaves() failed: it ended the program, sys.exit('no network today')",
+            "without arguments",
+        ),
+        (("mypkg.leaves:build", *SAID), "it ended the program, sys.exit(3)", "it is looked for in"),
+        (("mypkg.nets:lazy", *SAID), "0.weight has no shape yet", "run the network once"),
+        (("mypkg.nets:half", *SAID), "0.weight is float16, not float32", "network.float()"),
+        (("mypkg.nets:double", *SAID), "0.weight is float64, not float32", "network.float()"),
+        (("mypkg.nets:mixed", *SAID), "1.weight is float64, not float32", "network.float()"),
         ((":build", *SAID), "no module is named", "package.module:function"),
         (("mypkg.nets:", *SAID), "no function is named", "package.module:function"),
         (("timm:resnet18", "--weights", "a.pth"), "--weights a.pth does not go", "official or"),
@@ -136,6 +180,43 @@ def test_what_cannot_be_had_is_told(
     assert cause in told
     assert hint in advice
     assert not list(Path().glob("*.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("gray",), "it takes grey images: --color GRAY"),
+        (("build", "--color", "GRAY", "--mean", "0.5"), "leave --color GRAY away"),
+        (("couple",), "forward() takes the images alone"),
+    ],
+)
+def test_what_a_network_cannot_take_is_told(
+    edgecnn: Edgecnn, nets: str, arguments: tuple[str, ...], hint: str
+) -> None:
+    function, *others = arguments
+    said = edgecnn("export", f"{nets}:{function}", *SAID, *others)
+    assert said.code == 1, said.err
+    told, advice = said.err.strip().splitlines()[-2:]
+    assert "does not run on an input of (1, " in told
+    assert hint in advice
+    assert not list(Path().glob("*.onnx"))
+
+
+def test_a_network_that_lies_ready_is_taken(edgecnn: Edgecnn, nets: str) -> None:
+    said = edgecnn("export", f"{nets}:ready", *SAID)
+    assert said.code == 0, said.err
+    assert read_contract(Path("ready.onnx")).name == f"{nets}:ready"
+
+
+@pytest.mark.parametrize("function", ["build", "talks"])
+def test_what_others_print_is_no_part_of_the_answer(
+    edgecnn: Edgecnn, nets: str, function: str
+) -> None:
+    said = edgecnn("export", f"{nets}:{function}", *SAID, "--json")
+    assert said.code == 0, said.err
+    assert said.document["model"] == f"{nets}:{function}"
+    assert "a banner" in said.err
+    assert ("a network that talks" in said.err) == (function == "talks")
 
 
 def test_two_outputs_are_no_logits(edgecnn: Edgecnn, nets: str) -> None:

@@ -1,20 +1,33 @@
-"""Detectors in TensorRT-RTX, at full size; the other networks are built where they are tested."""
+"""The zoo's networks, built by TensorRT-RTX in every precision; that needs no GPU."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edgecnn.pipeline.export import ExportOptions, export
-from edgecnn.zoo import find, names
-from tests.pipeline.building import check_builds
+from edgecnn.pipeline.calibration import find_calibration
+from edgecnn.pipeline.quantize import QuantizeOptions, quantize
+from edgecnn.zoo import ModelSpec, find
+from tests.pipeline.building import check_builds, check_builds_int8
+from tests.pipeline.test_zoo import ALL, SMALLER, exported
 
-DETECTORS = [name for name in names() if find(name).task == "detection"]
+QUICK = ("lenet5", "resnet20", "squeezenet1_1", "mobilenetv1")
+CASES = [
+    *(pytest.param(replace(find(name), **SMALLER.get(name, {})), id=name) for name in QUICK),
+    *(
+        pytest.param(find(name), id=f"{name} whole", marks=pytest.mark.slow)
+        for name in ALL
+        if name not in QUICK or name in SMALLER
+    ),
+]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", DETECTORS)
-def test_a_detector_builds(name: str, tmp_path: Path) -> None:
-    options = ExportOptions(weights="random", images=2)
-    check_builds(export(name, output=tmp_path / "fp32.onnx", options=options).path)
+@pytest.mark.parametrize("spec", CASES)
+def test_a_network_builds_in_every_precision(spec: ModelSpec, tmp_path: Path) -> None:
+    fp32 = exported(spec, tmp_path / "fp32.onnx").path
+    check_builds(fp32)
+    options = QuantizeOptions(effort="fast", method="minmax", target="tensorrt")
+    int8 = quantize(fp32, find_calibration("natural:16", seed=0), options=options)
+    check_builds_int8(int8.path)

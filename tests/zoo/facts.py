@@ -6,6 +6,7 @@ import gzip
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from edgecnn.zoo import find
 from edgecnn.zoo.describe import ModelRow, describe
@@ -43,6 +44,23 @@ def size(name: str) -> tuple[int, float]:
     found = _facts()["sizes"][name]
     assert isinstance(found, list)
     return found[0], found[1]
+
+
+def torchvision_weights() -> tuple[tuple[str, str, dict[str, Any]], ...]:
+    """Every set of weights: our network's name, the set's name, and what torchvision states."""
+    keys = (key.rsplit(".", 1) for key in _facts()["weights"])
+    return tuple(
+        (OUR_NAMES.get(name, name), entry, weights(name, entry))
+        for name, entry in keys
+        if name not in NOT_IN_THE_ZOO
+    )
+
+
+def weights(name: str, entry: str) -> dict[str, Any]:
+    """What torchvision states of one set of weights, under its own names."""
+    found = _facts()["weights"][f"{name}.{entry}"]
+    assert isinstance(found, dict)
+    return found
 
 
 @cache

@@ -23,6 +23,7 @@ from edgecnn.zoo.labels import load_labels
         ("MobileNet-V2", "mobilenetv2"),
         ("MobileNetV2 1.0", "mobilenetv2"),
         ("resnet-50", "resnet50"),
+        ("resnet - 50", "resnet50"),
         ("ResNet 18", "resnet18"),
         ("VGG-16", "vgg16"),
         ("LeNet", "lenet5"),
@@ -43,6 +44,15 @@ from edgecnn.zoo.labels import load_labels
         ("U-Net", "unet"),
         ("SSD300", "ssd300_vgg16"),
         ("ssdlite320_mobilenet_v3_large", "ssdlite320_mobilenetv3"),
+        ("cifar_resnet20", "resnet20"),
+        ("resnet32-cifar10", "resnet32"),
+        ("ResNet-56 CIFAR", "resnet56"),
+        ("ssd_vgg16", "ssd300_vgg16"),
+        ("ssdlite_mobilenetv3", "ssdlite320_mobilenetv3"),
+        ("resnet34_plain", "plain34"),
+        ("vgg_a_bn", "vgg11_bn"),
+        ("VGG-D-BN", "vgg16_bn"),
+        ("vgg e", "vgg19"),
     ],
 )
 def test_names_as_people_type_them(typed: str, name: str) -> None:
@@ -61,6 +71,13 @@ def test_names_as_people_type_them(typed: str, name: str) -> None:
         ("mobilenetv2_035", "mobilenetv2_0.35", 0.35, 224),
         ("MobileNetV2 1.4", "mobilenetv2_1.4", 1.4, 224),
         ("mobilenetv2_1.0_224", "mobilenetv2", 1.0, 224),
+        ("mobilenetv1_1", "mobilenetv1", 1.0, 224),
+        ("mobilenetv1_100", "mobilenetv1", 1.0, 224),
+        ("mobilenetv1_75", "mobilenetv1_0.75", 0.75, 224),
+        ("mobilenetv2-140", "mobilenetv2_1.4", 1.4, 224),
+        ("mobilenetv1_.25", "mobilenetv1_0.25", 0.25, 224),
+        ("mobilenetv1_160", "mobilenetv1_1.0_160", 1.0, 160),
+        ("mobilenetv1_50_160", "mobilenetv1_0.5_160", 0.5, 160),
     ],
 )
 def test_mobilenets_come_in_any_width_for_any_images(
@@ -86,6 +103,37 @@ def test_no_mobilenet_is_that_narrow_or_that_wide(typed: str) -> None:
     assert caught.value.hint == "width is 0.05 to 4.0, the side 32 to 1024"
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("mobilenetv1_-1.0", "mobilenetv1_-0.5", "mobilenetv1--1.0", "mobilenetv1_0.5_-160"),
+        *("mobilenetv1_3", "mobilenetv1_64", "mobilenetv1_161", "mobilenetv1.25", "mobilenetv125"),
+    ],
+)
+def test_what_could_mean_anything_is_no_name(typed: str) -> None:
+    with pytest.raises(UsageError, match="there is no model named"):
+        find(typed)
+
+
+def test_accuracies_of_networks_without_weights_here_have_their_source() -> None:
+    for name, top1 in (
+        ("mobilenetv1", 70.9),
+        ("mobilenetv1_0.25", 49.8),
+        ("mobilenetv1_0.5_160", 59.1),
+        ("mobilenetv2_0.35", 60.3),
+        ("xception", 79.0),
+        ("efficientnet_lite3", 79.8),
+        ("efficientnet_lite4", 81.5),
+    ):
+        published = find(name).published
+        assert published is not None
+        assert published.top1 == top1
+        assert "ImageNet-1k validation" in published.source
+    assert find("mobilenetv1_0.6").published is None
+    for name in names():
+        assert find(name).published is None or not find(name).weights
+
+
 def test_a_width_reaches_the_network_and_no_foreign_weights() -> None:
     narrow = find("mobilenetv2_0.35")
     assert narrow.weights == ()
@@ -105,7 +153,8 @@ def test_a_width_reaches_the_network_and_no_foreign_weights() -> None:
 def test_case_and_separators_do_not_matter(
     name: str, upper: list[bool], separators: list[str]
 ) -> None:
-    letters = (letter.upper() if up else letter for letter, up in zip(name, upper, strict=False))
+    plain = name.translate(dict.fromkeys(map(ord, "_.")))
+    letters = (letter.upper() if up else letter for letter, up in zip(plain, upper, strict=False))
     typed = "".join(a + b for a, b in zip(separators, letters, strict=False))
     assert find(typed).name == name
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgecnn.errors import UsageError
 from edgecnn.zoo import find, names
 from edgecnn.zoo.blocks import AuxiliaryHead, SqueezeExcitation, StochasticDepth, initialize
 from edgecnn.zoo.fractalnet import FractalBlock, FractalNet, fractalnet
@@ -82,7 +83,7 @@ def test_inference_gives_finite_answers_of_the_right_shape(name: str) -> None:
     assert not torch.equal(answers[0], answers[1])  # and the image matters
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", EVERY_ONE)
 def test_training_reaches_every_parameter(name: str) -> None:
     network = built(name).train()
     values = dict(network.named_parameters())
@@ -221,6 +222,24 @@ def test_u_net_answers_for_the_middle_or_for_every_pixel() -> None:
         network, padded = unet(), unet(padded=True, in_channels=3, num_classes=5)
     assert network(torch.empty(0, 1, 572, 572, device="meta")).shape == (0, 2, 388, 388)
     assert padded(torch.empty(0, 3, 96, 64, device="meta")).shape == (0, 5, 96, 64)
+
+
+@pytest.mark.parametrize(
+    ("padded", "size", "rule"),
+    [
+        (False, (100, 100), "16 k + 124"),
+        (False, (172, 188), "k at least 4"),
+        (False, (188, 200), "188, 204 ... 572"),
+        (True, (96, 100), "a multiple of 16"),
+    ],
+)
+def test_u_net_states_which_images_fit(padded: bool, size: tuple[int, int], rule: str) -> None:
+    with torch.device("meta"):
+        network = unet(padded=padded)
+    height, width = size
+    with pytest.raises(UsageError, match=f"images of {height}x{width}") as caught:
+        network(torch.empty(0, 1, *size, device="meta"))
+    assert rule in caught.value.hint
 
 
 def test_transposed_convolutions_begin_with_signals_of_the_same_size() -> None:

@@ -110,6 +110,28 @@ def test_what_a_stride_cuts_off_is_said() -> None:
     assert named(table("squeezenet1_1"), "features.2").note is None  # takes the half window too
 
 
+def test_padding_before_a_layer_is_said() -> None:
+    """TensorFlow's networks pad on the right and the bottom, which no convolution does itself."""
+    stem = named(table("mobilenetv1"), "features.0.1")
+    assert (stem.padding, stem.padded) == ((0, 0), (0, 1, 0, 1))
+    assert stem.padding_note == "its input is padded before: 1 at the bottom, 1 right"
+    assert stem.note is None
+    wide = named(table("efficientnet_lite0"), "_blocks.3._depthwise_conv")
+    assert wide.padded == (1, 2, 1, 2)
+    assert named(table("mobilenetv1"), "features.1.0").padding_note is None
+    # ResNet's option A pads channels, not places.
+    assert all(row.padded == (0, 0, 0, 0) for row in table("resnet20").layers)
+
+
+def test_what_is_cut_off_of_padding_is_no_part_of_the_input() -> None:
+    network = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(1, 1, 3, stride=2))
+    (row,) = layer_table(network, (1, 1, 9, 8)).layers
+    assert (row.remainder, row.cut_off) == ((1, 0), (0, 0))
+    assert row.note == "the last 1 row of its padding unused"
+    (row,) = layer_table(network[1:], (1, 1, 10, 9)).layers
+    assert row.note == "the last 1 row of its input unused"
+
+
 class Functions(nn.Module):
     """Layers without modules, as networks of elsewhere have them."""
 

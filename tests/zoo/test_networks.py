@@ -12,13 +12,13 @@ from torch import nn
 from torch.nn import functional
 
 from edgecnn.zoo import find
-from edgecnn.zoo.blocks import scale_channels
+from edgecnn.zoo.blocks import StochasticDepth, scale_channels
 from edgecnn.zoo.count import macs, parameters
-from edgecnn.zoo.efficientnet_lite import same_padding
+from edgecnn.zoo.efficientnet_lite import MBConv, same_padding
 from edgecnn.zoo.mobilenetv2 import mobilenetv2
 from edgecnn.zoo.randomize import random_network
 from edgecnn.zoo.resnet import resnet18
-from edgecnn.zoo.vgg import vgg11
+from edgecnn.zoo.vgg import vgg11, vgg11_lrn
 
 # The versions for small grey images that the digits are recognised with.
 SMALL = {
@@ -89,6 +89,89 @@ def test_at_its_own_size_vgg_exports_without_a_pool() -> None:
     network = vgg11(width=0.125, num_classes=3).eval()
     graph = torch.export.export(network, (torch.zeros(1, 3, 224, 224),)).graph
     assert not [node for node in graph.nodes if "adaptive" in str(node.target)]
+
+
+def test_the_lrn_of_vgg11_is_the_papers() -> None:
+    """Krizhevsky et al. 2012, section 3.3: k = 2, n = 5, alpha = 1e-4, beta = 0.75, where alpha
+    multiplies the sum; PyTorch multiplies the mean of the n.
+    """
+    network = vgg11_lrn(width=0.125, num_classes=3).eval()
+    layers = [layer for layer in network.features if isinstance(layer, nn.LocalResponseNorm)]
+    assert len(layers) == 1
+    assert isinstance(network.features[0], nn.Conv2d)
+    maps = 30 * torch.randn(2, 8, 4, 4)
+    (found,) = (layer(maps) for layer in layers)
+    squares = functional.pad(maps.square(), (0, 0, 0, 0, 2, 2))
+    sums = sum(squares[:, first : first + 8] for first in range(5))
+    torch.testing.assert_close(found, maps / (2 + 1e-4 * sums) ** 0.75)
+    assert not torch.allclose(found, maps)
+    # And the network's answer goes through it.
+    images = 50 * torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        normed = network(images)
+        place = list(network.features).index(layers[0])
+        network.features[place] = nn.Identity()
+        assert not torch.allclose(normed, network(images), rtol=1e-3)
+
+
+# Dropout of each network in the order of its layers, by the paper or the authors' own code.
+DROPOUT: dict[str, tuple[float, ...]] = {
+    "lenet5": (),
+    "alexnet": (0.5, 0.5),
+    "nin": (0.5,),
+    "vgg16": (0.5, 0.5),
+    "googlenet": (0.7, 0.7, 0.2),  # the last is torchvision's; without batch norm, the paper's 0.4
+    "inception_v3": (0.5,),
+    "resnet18": (),
+    "resnet20": (),
+    "densenet121": (),
+    "fractalnet": (*(0.0,) * 7, *(0.1,) * 7, *(0.2,) * 7, *(0.3,) * 7, *(0.4,) * 7),
+    "xception": (0.5,),
+    "squeezenet1_0": (0.5,),
+    "mobilenetv1": (0.001,),
+    "mobilenetv2": (0.2,),
+    "mobilenetv3_small": (0.2,),
+    "mobilenetv3_large": (0.2,),
+    **{f"efficientnet_b{n}": (rate,) for n, rate in enumerate((0.2, 0.2, 0.3, 0.3, 0.4))},
+    **{f"efficientnet_lite{n}": (rate,) for n, rate in enumerate((0.2, 0.2, 0.3, 0.3, 0.3))},
+    "unet": (0.5,),
+    "ssd300_vgg16": (),
+    "ssdlite320_mobilenetv3": (),
+}
+
+
+def bare(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return find(name).build()
+
+
+@pytest.mark.parametrize("name", DROPOUT)
+def test_dropout_is_the_papers(name: str) -> None:
+    rates = tuple(layer.p for layer in bare(name).modules() if isinstance(layer, nn.Dropout))
+    assert rates == DROPOUT[name]
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_b4", "efficientnet_lite0"])
+def test_stochastic_depth_grows_to_a_fifth(name: str) -> None:
+    """The block b of n is left out with a probability of 0.2 b / n, where it has a shortcut."""
+    rates = [
+        layer.probability for layer in bare(name).modules() if isinstance(layer, StochasticDepth)
+    ]
+    assert rates == pytest.approx([0.2 * index / len(rates) for index in range(len(rates))])
+    assert len(rates) == {"efficientnet_b4": 32}.get(name, 16)
+
+
+def test_a_block_of_efficientnet_lite_is_left_out_in_training_only() -> None:
+    block = MBConv(24, 24, 3, stride=1, expansion=6, left_out=1 - 1e-9)
+    maps = torch.randn(4, 24, 8, 8)
+    assert torch.equal(block.train()(maps), maps)
+    assert not torch.equal(block.eval()(maps), maps)
+
+
+@pytest.mark.parametrize("name", ["xception", "efficientnet_lite0", "efficientnet_lite4"])
+def test_norms_from_tensorflow_have_its_constants(name: str) -> None:
+    norms = [layer for layer in bare(name).modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
 
 
 @given(st.integers(1, 600), st.sampled_from([1, 3, 5]), st.integers(1, 3))

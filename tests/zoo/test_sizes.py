@@ -9,13 +9,23 @@ from edgecnn.zoo.published_sizes import PUBLISHED_SIZES
 from tests.zoo.facts import described
 
 # Papers round, and some count the biases or the fractions of a last batch norm otherwise.
-ROUNDED = {"the paper": 0.05, "EfficientNet-Lite's README": 0.015, "Keras, torchvision": 0.005}
+ROUNDED = {
+    "the paper": 0.05,
+    "EfficientNet-Lite's README": 0.015,
+    "Keras, torchvision": 0.005,
+    "tensorflow/models, slim": 0.015,
+}
+# Stated by others than its authors, and not what its paper describes; the page says so.
+NOT_AS_DESCRIBED = {"fractalnet": 33.734922}
 
 
 @pytest.mark.parametrize("name", PUBLISHED_SIZES)
 def test_sizes_are_the_published_ones(name: str) -> None:
     row, published = described(name), PUBLISHED_SIZES[name]
     relative = ROUNDED.get(published.source, 5e-7)
+    if name in NOT_AS_DESCRIBED:
+        assert row.parameters / 1e6 == NOT_AS_DESCRIBED[name] != published.million_parameters
+        return
     if published.million_parameters < 1:
         relative = 0.07  # one digit is all that is stated
     assert row.parameters / 1e6 == pytest.approx(published.million_parameters, rel=relative)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from edgecnn.zoo import find
+from edgecnn.zoo import find, names
 from edgecnn.zoo.count import parameters
 from edgecnn.zoo.weights import LoadedWeights, load_weights
-from tests.zoo.facts import OUR_NAMES, described, size, state_dict, torchvision_networks
+from tests.zoo.facts import (
+    OUR_NAMES,
+    described,
+    size,
+    state_dict,
+    torchvision_networks,
+    torchvision_weights,
+)
 
 
 def ours(name: str) -> str:
@@ -38,6 +46,43 @@ def test_sizes_are_torchvisions(name: str) -> None:
     else:
         assert row.parameters == values
     assert round(row.macs / 1e9, 3) == gmac
+
+
+SETS = torchvision_weights()
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "facts"), SETS, ids=[f"{name}.{entry}" for name, entry, _ in SETS]
+)
+def test_weights_are_what_torchvision_states(name: str, entry: str, facts: dict[str, Any]) -> None:
+    spec, tag = find(name), entry.rpartition("_")[2].lower()
+    (found,) = (item for item in spec.weights if item.tag == tag)
+    recipe, stem = found.preprocess, facts["url"].removesuffix(".pth")
+    assert (found.url, found.sha256_prefix) == (facts["url"], stem.rpartition("-")[2])
+    assert found.file == facts["url"].rpartition("/")[2]
+    assert ((recipe.size[0],), (recipe.resize,)) == (tuple(facts["crop"]), tuple(facts["resize"]))
+    assert recipe.size[0] == recipe.size[1]
+    assert (recipe.filter, recipe.antialias) == (facts["interpolation"], facts["antialias"])
+    assert (recipe.color, recipe.scale, recipe.crop_fraction) == ("RGB", 1 / 255, None)
+    # Those that torchvision converts inside the network are fed directly (see the catalog's tests).
+    inside = name in ("googlenet", "inception_v3")
+    mean_std = ([0.5] * 3, [0.5] * 3) if inside else (facts["mean"], facts["std"])
+    assert (list(recipe.mean), list(recipe.std)) == mean_std
+    assert found.published is not None
+    assert (found.published.top1, found.published.top5) == (facts["top1"], facts["top5"])
+    assert found.published.source.endswith(entry)
+    assert (found is spec.default_weights) == facts["default"]
+
+
+def test_no_set_of_torchvisions_is_left_out_or_made_up() -> None:
+    ours = {
+        (name, f"IMAGENET1K_{item.tag.upper()}")
+        for name in names()
+        if find(name).task == "classification"
+        for item in find(name).weights
+        if item.url and "pytorch.org" in item.url
+    }
+    assert ours == {(name, entry) for name, entry, _ in SETS}
 
 
 def saved(name: str, path: Path, *, without: str = "", dotted: str = "") -> Path:

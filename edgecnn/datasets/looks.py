@@ -1,0 +1,100 @@
+"""Where images come from, and what one glance at each of them tells."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgecnn.datasets.duplicates import THUMBNAIL, fingerprint
+from edgecnn.datasets.images import grey, grey_thumbnail, read_image, read_rough
+from edgecnn.files import sha256_of
+from edgecnn.runtime.preprocess import Image
+
+_ROUGH = (THUMBNAIL[0] * 8, THUMBNAIL[1] * 8)  # eight pixels for each one that stays
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One image at a glance.
+
+    `digest` is the sha256 of its content, `fingerprint` the dHash of 8 bytes; `brightness` and
+    `contrast` are the mean and the standard deviation of its grey values, 0 to 255.
+    """
+
+    digest: str
+    fingerprint: bytes
+    brightness: float
+    contrast: float
+
+
+class Source(Protocol):
+    """Images, one at a time."""
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+
+    def read(self, index: int) -> Image:
+        """One image, uint8 (height, width, 3) RGB."""
+
+    def look(self, index: int) -> Look:
+        """A glance at one image."""
+
+    def label(self, index: int) -> str:
+        """What people call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Images on disk; their content is the bytes of the file."""
+
+    paths: tuple[Path, ...]
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self.paths)
+
+    def read(self, index: int) -> Image:
+        """Raises DataError where the file is no image."""
+        return read_image(self.paths[index])
+
+    def look(self, index: int) -> Look:
+        """Raises DataError where the file is no image."""
+        pixels = read_rough(self.paths[index], least=_ROUGH)
+        return _look(sha256_of(self.paths[index]), pixels)
+
+    def label(self, index: int) -> str:
+        """The file's name."""
+        return self.paths[index].name
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Images made on demand, the same for the same index; their content is the pixels."""
+
+    count: int
+    draw: Callable[[int], Image]
+
+    def read(self, index: int) -> Image:
+        """Draw it."""
+        return self.draw(index)
+
+    def look(self, index: int) -> Look:
+        """Draw it and shrink it."""
+        image = self.draw(index)
+        digest = hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
+        return _look(digest, image)
+
+    def label(self, index: int) -> str:
+        """Its number."""
+        return f"image {index}"
+
+
+def _look(digest: str, pixels: Image) -> Look:
+    values = grey(pixels)
+    print_ = fingerprint(grey_thumbnail(values, size=THUMBNAIL))
+    return Look(digest, print_, float(values.mean()), float(values.std()))

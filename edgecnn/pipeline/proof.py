@@ -1,0 +1,104 @@
+"""The written INT8 file against the float file, in the runtime, on images kept aside."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.contract import Contract
+from edgecnn.errors import DataError, EdgecnnError
+from edgecnn.graph.check import compare
+from edgecnn.runtime import cache
+from edgecnn.runtime.compiled import compile_engine
+from edgecnn.runtime.engines.ort import OrtEngine
+from edgecnn.runtime.model import Model, load
+from edgecnn.runtime.preprocess import Image
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Two files on the same `images` images.
+
+    `sqnr_db` is the mean over images (and outputs) of the ratio of the answer's power, centred, to
+    its error's. `agreement` is the share of images with the same best class; of a network that
+    answers with a map, of its pixels, and then `flips` is None.
+    """
+
+    images: int
+    sqnr_db: float
+    agreement: float
+    flips: int | None
+
+    def document(self) -> dict[str, Any]:
+        """As contracts and `--json` hold it."""
+        return {
+            "images": self.images,
+            "sqnr_db": round(self.sqnr_db, 2),
+            "top1_agreement": round(self.agreement, 4),
+            "flips": self.flips,
+        }
+
+
+def uncached(path: Path, contract: Contract) -> Model:
+    """A file in the runtime, without leaving an engine in the cache."""
+    engine = OrtEngine(path, graph="not cached")
+    return Model(path, contract=contract, engine=engine, sha256="")
+
+
+def prove(reference: Model, model: Model, images: Iterable[Image]) -> Proof:
+    """Run two files on images, each through its own preprocessing; raises DataError for none."""
+    ratios: list[float] = []
+    agreements: list[float] = []
+    maps = False
+    for image in images:
+        wanted, given = (each.outputs(each.preprocess(image)) for each in (reference, model))
+        checks = [compare(_row(a), _row(b)) for a, b in zip(wanted, given, strict=True)]
+        ratios.append(sum(check.sqnr_db for check in checks) / len(checks))
+        maps = wanted[0].ndim == 4 and wanted[0][0, 0].size > 1
+        agreements.append(_agreement(wanted[0], given[0]) if maps else checks[0].top1_agreement)
+    if not ratios:
+        raise DataError("no images to judge by", hint="give at least 16 calibration images")
+    flips = None if maps else len(agreements) - round(sum(agreements))
+    return Proof(len(ratios), float(np.mean(ratios)), float(np.mean(agreements)), flips)
+
+
+def prove_file(path: Path, source: Path, contract: Contract, images: Iterable[Image]) -> Proof:
+    """Load a written file as the camera does and compare it with its source.
+
+    `contract` is the source's. The engine that loading builds is taken out of the cache again:
+    the file will be read under another name, with this proof inside.
+    """
+    with load(path) as model, uncached(source, contract) as reference:
+        proof = prove(reference, model, images)
+        with contextlib.suppress(EdgecnnError):
+            compiled = compile_engine(path, engine=model.engine.name, sha256=model.sha256)
+            cache.discard(compiled.folder)
+    return proof
+
+
+def agreement(proof: Proof) -> str:
+    """`top-1 agreement 95.0 % (3 flips)`."""
+    share = f"{100 * proof.agreement:.1f} %"
+    if proof.flips is None:
+        return f"{share} of the pixels agree"
+    flips = "1 flip" if proof.flips == 1 else f"{proof.flips} flips"
+    return f"top-1 agreement {share} ({flips})"
+
+
+def _row(output: FloatArray) -> FloatArray:
+    return output[:1].reshape(1, -1)
+
+
+def _agreement(wanted: FloatArray, given: FloatArray) -> float:
+    """The share of pixels with the same class; of one channel, on the same side of zero."""
+    if wanted.shape[1] == 1:
+        return float(np.mean((wanted > 0) == (given > 0)))
+    return float(np.mean(wanted.argmax(axis=1) == given.argmax(axis=1)))

@@ -1,0 +1,199 @@
+"""One quantization: its options, its images in their two parts, the candidates made of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from edgecnn.contract import Contract
+from edgecnn.datasets.calibration import CalibrationSet
+from edgecnn.errors import DataError, FileError
+from edgecnn.files import read_error
+from edgecnn.graph.checkpoint import Checkpoint
+from edgecnn.graph.quantize import Quantized, quantize_model
+from edgecnn.graph.ranges import Ranges
+from edgecnn.graph.saturation import local_target
+from edgecnn.pipeline.boxes import compare_boxes
+from edgecnn.pipeline.budget import Workshop, keep_budget
+from edgecnn.pipeline.contracts import ContractOptions
+from edgecnn.pipeline.doctor import Checkup, short_checkup
+from edgecnn.pipeline.findings import tell_short
+from edgecnn.pipeline.frames import Frames
+from edgecnn.pipeline.jury import Budget, make_jury
+from edgecnn.pipeline.naming import naming
+from edgecnn.pipeline.narrator import Narrator
+from edgecnn.pipeline.unfinished import unfinished_calibration
+from edgecnn.pipeline.verdicts import Outcome
+from edgecnn.pipeline.verified import Sealed, Verification, worst_layer
+
+HELD_OUT_SHARE = 0.2
+MAX_BOX_IMAGES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeOptions:
+    """How to quantize; `target` None is the local CPU's, `ranges` a file of an earlier run.
+
+    `against` holds the evaluation images, none of which should be calibrated with.
+    """
+
+    target: str | None = None
+    method: str = "auto"
+    effort: str = "default"
+    ranges: Path | None = None
+    keep_float: tuple[str, ...] = ()
+    per_tensor: bool = False
+    budget: Budget | None = None
+    seed: int = 0
+    against: Path | None = None
+    contract: ContractOptions = field(default_factory=ContractOptions)
+
+
+def target_name(options: QuantizeOptions) -> str:
+    """The target that was asked for, else the local CPU's."""
+    return options.target or local_target().name
+
+
+class Task:
+    """One quantization: its images in their two parts, and how candidates are made of them."""
+
+    def __init__(
+        self,
+        source: Path,
+        target: Path,
+        contract: Contract,
+        images: CalibrationSet,
+        options: QuantizeOptions,
+        narrator: Narrator,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._contract = contract
+        self._options = options
+        self._narrator = narrator
+        self._images = images
+        self._to_fit, self._kept = images.split(HELD_OUT_SHARE, seed=options.seed)
+        self._fit, self._held_out = Frames(self._to_fit, contract), Frames(self._kept, contract)
+        self._checkpoint: Checkpoint | None = None
+        _check_batches(source, contract, images, min(self._fit.count, self._held_out.count))
+
+    def look(self) -> Checkup:
+        """What the calibration set is like, told in short."""
+        parts = self._fit, self._held_out
+        checkup = short_checkup(
+            self._images,
+            self._source,
+            parts,
+            against=self._options.against,
+            narrator=self._narrator,
+        )
+        tell_short(checkup, self._narrator)
+        return checkup
+
+    def quantized(self) -> tuple[Quantized, Outcome | None]:
+        """The candidate to ship, within the budget if there is one."""
+        budget = self._options.budget
+        jury = (
+            make_jury(budget, self._source, self._contract, self._kept, self._narrator)
+            if budget
+            else None
+        )
+        ranges = _read_ranges(self._options.ranges) if self._options.ranges else None
+        self._checkpoint = unfinished_calibration(
+            self._source, self._to_fit, self._fit, self._narrator
+        )
+        first = self._candidate(self._options.method, ranges, checkpoint=self._checkpoint)
+        _tell_steps(first, self._narrator)
+        if jury is None:
+            return first, None
+        workshop = Workshop(
+            source=self._source,
+            output=self._target,
+            target=target_name(self._options),
+            images=self._fit.tensors,
+            requantize=lambda names: self._again(first.ranges, names),
+            kept=self._options.keep_float,
+        )
+        return keep_budget(first, jury, workshop, self._narrator)
+
+    def verified(
+        self, quantized: Quantized, sealed: Sealed, outcome: Outcome | None
+    ) -> Verification:
+        """What the file itself does on the images kept aside."""
+        boxes = None
+        if self._contract.task == "detection":
+            frames = islice(self._kept.images(), MAX_BOX_IMAGES)
+            int8 = quantized.model.SerializeToString()
+            boxes = compare_boxes(self._source, int8, self._contract, frames)
+        return Verification(
+            proof=sealed.prove(self._source, self._contract, self._kept),
+            worst=worst_layer(self._source, self._contract, self._kept, quantized),
+            boxes=boxes,
+            budget=outcome,
+        )
+
+    def finished(self) -> None:
+        """The file is in its place: what would let an interrupted run go on is not needed."""
+        if self._checkpoint is not None:
+            self._checkpoint.forget()
+
+    def _again(self, ranges: Ranges, names: tuple[str, ...]) -> Quantized:
+        """With more nodes in float; what they free may show tensors that have no range yet."""
+        try:
+            return self._candidate(ranges.method, ranges, names)
+        except DataError:
+            return self._candidate(ranges.method, None, names)
+
+    def _candidate(
+        self,
+        method: str,
+        ranges: Ranges | None,
+        more_float: tuple[str, ...] = (),
+        checkpoint: Checkpoint | None = None,
+    ) -> Quantized:
+        with self._narrator.progress("quantize") as progress, naming(self._source):
+            return quantize_model(
+                self._source,
+                self._fit.tensors,
+                held_out=self._held_out.tensors,
+                count=self._fit.count,
+                calibration_sha256=self._images.sha256,
+                target=target_name(self._options),
+                method=method,
+                effort=self._options.effort,
+                keep_float=(*self._options.keep_float, *more_float),
+                ranges=ranges,
+                per_tensor=self._options.per_tensor,
+                progress=progress,
+                checkpoint=checkpoint,
+            )
+
+
+def _check_batches(source: Path, contract: Contract, images: CalibrationSet, runs: int) -> None:
+    """A fixed batch needs at least one full run of images on both sides of the split."""
+    if runs == 0:
+        batch = contract.inputs[0].batch or 1
+        raise DataError(
+            f"{source}: takes {batch} images a run, and {images.count} images are too few for it",
+            hint=f"give {math.ceil(batch / HELD_OUT_SHARE)} images, or export with --batch 1",
+        )
+
+
+def _read_ranges(path: Path) -> Ranges:
+    try:
+        return Ranges.from_json(path.read_text(encoding="utf-8"), source=str(path))
+    except OSError as error:
+        raise read_error(path, error) from error
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{path}: not a ranges file", hint="it is JSON, written by quantize"
+        ) from error
+
+
+def _tell_steps(quantized: Quantized, narrator: Narrator) -> None:
+    narrator.line("ranges", f"{len(quantized.ranges.by_tensor)} tensors, {quantized.ranges.method}")
+    for step in quantized.steps:
+        verdict = "kept" if step.kept else "dropped"
+        narrator.line(step.name, f"{step.gained_db:+.1f} dB    {verdict}")

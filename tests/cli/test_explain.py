@@ -1,0 +1,102 @@
+"""Where an INT8 file loses its accuracy, told to people and to machines."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from edgecnn.cli.explain import explain
+from tests import toy
+from tests.cli.conftest import Edgecnn
+from tests.cli.test_budget import PREPARED, grey_photos, quantize, written
+from tests.graph.culprits import coarse_layer, loud_channel
+from tests.graph.test_qdq import quantized
+
+HOW = (*PREPARED, "--accuracy", "--against", "net.onnx", "--data", "photos")
+
+
+def made(edgecnn: Edgecnn, file: Path) -> None:
+    photos = grey_photos("photos", 24)
+    said = edgecnn(*quantize(edgecnn, file, "--calibration", photos))
+    assert said.code == 0, said.err
+
+
+def test_the_culprit_comes_first_with_its_cause_and_remedy(edgecnn: Edgecnn) -> None:
+    model, culprit = coarse_layer()
+    made(edgecnn, written(model))
+    said = edgecnn("explain", "net.int8.onnx", *HOW, "--top", "3")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("layer")) + 1
+    assert lines[first].startswith(culprit)
+    assert lines[first + 1] == "  rounding its weights"
+    assert "remedy       edgecnn quantize --effort default" in said.out
+    assert f"remedy       --keep-float {culprit}: " in said.out
+    assert max(map(len, lines)) <= 100
+
+
+def test_machines_get_every_number(edgecnn: Edgecnn) -> None:
+    model, culprit = loud_channel()
+    made(edgecnn, written(model))
+    document = edgecnn("explain", "net.int8.onnx", *HOW, "--json").document
+    row = document["rows"][0]
+    assert row["layer"] == culprit
+    assert row["output_range"]["channel"] == 5
+    assert row["output_range"]["times_median"] > 50
+    assert row["keep_float"] == [culprit, "conv_4"]
+    assert row["keep_float_ms"] is not None
+    assert row["activation_error"] > row["weight_error"]
+    assert document["layers"] == 5
+    assert sum(item["share"] for item in document["rows"]) == pytest.approx(1, abs=0.01)
+
+
+def test_a_file_from_elsewhere_is_explained_too(edgecnn: Edgecnn) -> None:
+    model, culprit = coarse_layer()
+    written(model)
+    onnx.save(quantized(model), "theirs.onnx")
+    grey_photos("photos", 16)
+    document = edgecnn("explain", "theirs.onnx", *HOW, "--json").document
+    assert document["rows"][0]["layer"] == culprit
+
+
+def test_what_cannot_be_explained_says_why(edgecnn: Edgecnn) -> None:
+    written(toy.plain())
+    grey_photos("photos", 16)
+    written(quantized(toy.plain()), "int8.onnx")
+    for words, arguments in {
+        "not quantized": ("net.onnx", *HOW),
+        "it is quantized itself": ("int8.onnx", *HOW, "--against", "int8.onnx"),
+        "say what to explain": ("int8.onnx",),
+        "needs --against": ("int8.onnx", "--accuracy"),
+        "no such folder": ("int8.onnx", *HOW, "--data", "nowhere"),
+        "gone.onnx": ("gone.onnx", *HOW),
+    }.items():
+        said = edgecnn("explain", *arguments)
+        assert said.code != 0
+        assert words in said.err, said.err
+
+
+def test_another_float_file_is_noticed(edgecnn: Edgecnn) -> None:
+    made(edgecnn, written(toy.plain()))
+    other = toy.plain()
+    other.doc_string = "another"
+    written(other)
+    assert "made from another file" in edgecnn("explain", "net.int8.onnx", *HOW).err
+    written(toy.concat())
+    said = edgecnn("explain", "net.int8.onnx", *HOW)
+    assert said.code == 1
+    assert "in the float model (1, 12, 16, 16)" in said.err
+
+
+def test_the_help_names_the_columns() -> None:
+    assert explain.help is not None
+    done = subprocess.run(
+        [sys.executable, "-m", "edgecnn", "explain", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "--against" in done.stdout
+    assert "what would help" in done.stdout

@@ -1,0 +1,157 @@
+"""What each engine is promised about the graph that is written for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+
+from edgecnn.errors import GraphError
+from edgecnn.graph.quantize import quantize_model
+from edgecnn.graph.targets import TARGETS
+from edgecnn.graph.wiring import Wiring, wiring
+from tests import toy
+from tests.graph.running import answers, optimized_ops, session, sqnr_db
+
+IMAGES = toy.images(24)
+
+
+def written(name: str, target: str = "tensorrt", **options: tuple[str, ...]) -> ModelProto:
+    made = quantize_model(toy.NETS[name](), IMAGES, target=target, effort="fast", **options)  # type: ignore[arg-type]
+    return made.model
+
+
+def nodes(model: ModelProto, op_type: str) -> list[NodeProto]:
+    return [node for node in model.graph.node if node.op_type == op_type]
+
+
+def zero_points(model: ModelProto) -> list[NDArray[np.generic]]:
+    quantizers = nodes(model, "QuantizeLinear") + nodes(model, "DequantizeLinear")
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    return [constants[node.input[2]] for node in quantizers]
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+@pytest.mark.parametrize("name", sorted(toy.NETS))
+def test_every_target_gives_a_valid_file_near_float(name: str, target: str) -> None:
+    int8 = written(name, target)
+    onnx.checker.check_model(int8, full_check=True)
+    assert int8.opset_import[0].version == 17
+    assert sqnr_db(answers(toy.NETS[name]()), answers(int8)) > 25
+    assert sqnr_db(answers(int8, plain=True), answers(int8)) > 30  # optimised as it ships
+
+
+@pytest.mark.parametrize("name", sorted(toy.NETS))
+def test_tensorrt_takes_symmetric_integers_and_float_biases(name: str) -> None:
+    int8 = written(name)
+    for zero_point in zero_points(int8):
+        assert zero_point.dtype == np.int8
+        assert not zero_point.any()
+    kinds = {tensor.data_type for tensor in int8.graph.initializer}
+    assert TensorProto.INT32 not in kinds
+    for layer in nodes(int8, "Conv") + nodes(int8, "Gemm"):
+        assert layer.input[2] in {tensor.name for tensor in int8.graph.initializer}
+    made = wiring(int8).producers["logits"].op_type
+    assert made != "DequantizeLinear"
+
+
+def test_a_sum_becomes_part_of_the_layer_before_it() -> None:
+    """One input is quantized, the other comes straight out of a convolution."""
+    for name in ("residual", "depthwise"):
+        int8 = written(name)
+        makers = wiring(int8).producers
+        for add in nodes(int8, "Add"):
+            kinds = sorted(makers[source].op_type for source in add.input)
+            assert kinds == ["Conv", "DequantizeLinear"]
+
+
+def scale_of(edges: Wiring, dequantized: str) -> float:
+    return float(edges.value(edges.producers[dequantized].input[1]))
+
+
+def test_what_is_joined_and_pooled_has_one_scale() -> None:
+    int8 = written("concat")
+    edges = wiring(int8)
+    (joined,), (pooled,) = nodes(int8, "Concat"), nodes(int8, "MaxPool")
+    scales = {scale_of(edges, name) for name in (*joined.input, *pooled.input)}
+    after = edges.only_consumer(pooled.output[0])
+    assert after is not None
+    assert scales == {float(edges.value(after.input[1]))}
+
+
+def test_relu6_becomes_a_relu_where_saturation_does_the_rest() -> None:
+    int8 = written("depthwise")
+    assert not nodes(int8, "Clip")
+    assert len(nodes(int8, "Relu")) == 3  # those that padded layers, sums and means read
+
+
+def test_what_only_unpadded_layers_read_is_shifted() -> None:
+    """The ReLU is gone, all 256 integers are in use; padded readers keep theirs."""
+    net = toy.Net(seed=9)
+    wide = net.relu(net.conv("image", 16))  # shifted: a 1x1 reads it
+    narrow = net.relu(net.conv(wide, 16, 1))  # not shifted: a padded 3x3 reads it
+    model = net.model(net.head(net.relu(net.conv(narrow, 16))))
+    int8 = quantize_model(model, IMAGES, target="tensorrt", effort="fast").model
+    assert len(nodes(int8, "Relu")) == 2
+    assert sqnr_db(answers(model), answers(int8)) > 25
+    probe = ModelProto()
+    probe.CopyFrom(int8)
+    probe.graph.output.append(
+        onnx.helper.make_tensor_value_info(f"{wide}_quantized", TensorProto.INT8, None)
+    )
+    running = session(probe)
+    found = [running.run([f"{wide}_quantized"], {"image": image})[0] for image in IMAGES()]
+    values = np.concatenate(found)
+    assert values.min() == -128
+    assert values.max() > 64
+
+
+def test_a_float_layer_for_tensorrt_reads_floats() -> None:
+    """There is no scale for each channel to hide behind, so nothing may tempt ONNX Runtime."""
+    int8 = written("plain", keep_float=("conv_3",))
+    maker = wiring(int8).producers[nodes(int8, "Conv")[1].input[0]]
+    assert maker.op_type not in ("DequantizeLinear", "QuantizeLinear")
+    assert sqnr_db(answers(int8, plain=True), answers(int8)) > 35
+
+
+@pytest.mark.parametrize("target", ["onnxruntime-arm", "openvino"])
+def test_the_others_run_on_integers_from_end_to_end(target: str, tmp_path: Path) -> None:
+    ops = optimized_ops(written("plain", target), tmp_path)
+    assert ops["Conv"] == ops["Relu"] == 0
+    assert ops["QLinearConv"] == 3
+
+
+def depthwise_with_uneven_channels() -> ModelProto:
+    """What one layer gives small the next one makes large again."""
+    net = toy.Net(seed=10)
+    spread = (2.0 ** -np.linspace(0, 14, 32)).astype(np.float32)
+    maps = net.depthwise(net.relu(net.conv("image", 32)))
+    net.weights[net.nodes[-1].input[1]] *= spread.reshape(-1, 1, 1, 1)
+    net.weights[net.nodes[-1].input[2]] *= 0
+    maps = net.conv(maps, 32, 1)
+    net.weights[net.nodes[-1].input[1]] /= spread.reshape(1, -1, 1, 1)
+    net.weights[net.nodes[-1].input[2]] *= 0
+    head = net.head(net.relu(maps))
+    net.weights[net.nodes[-1].input[2]] *= 0
+    return net.model(head)
+
+
+def test_one_scale_a_weight_is_written_as_one() -> None:
+    made = quantize_model(toy.plain(), IMAGES, per_tensor=True)
+    constants = wiring(made.model).constants
+    for layer in nodes(made.model, "Conv"):
+        weights = wiring(made.model).producers[layer.input[1]]
+        assert list(constants[weights.input[1]].dims) == []
+    assert sqnr_db(answers(toy.plain()), answers(made.model)) > 25
+
+
+def test_a_network_that_one_scale_ruins_is_refused() -> None:
+    model, images = depthwise_with_uneven_channels(), toy.images(100)
+    assert quantize_model(model, images, effort="fast").check.top1_agreement >= 0.9
+    with pytest.raises(GraphError, match="one scale for each weight ruins") as raised:
+        quantize_model(model, images, per_tensor=True)
+    assert "--per-tensor" in raised.value.hint
