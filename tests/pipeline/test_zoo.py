@@ -24,6 +24,7 @@ LEAST = {"alexnet": 224, "inception_v3": 75, "unet": 188}
 ALL = [name for name in names() if find(name).task != "detection"]
 # Large families, made narrower or shallower.
 SMALLER: dict[str, dict[str, Any]] = {
+    "alexnet": {"builder": "tests.pipeline.shallow:alexnet"},
     "densenet121": {"builder": "tests.pipeline.shallow:densenet"},
     "unet": {"width": 0.125},
     "vgg11": {"width": 0.25},
