@@ -71,6 +71,11 @@ def read_header(path: Path) -> Header:
         ) from error
 
 
+def has_contract(path: Path) -> bool:
+    """Whether a file carries a contract, whole or damaged; raises FileError, ModelError."""
+    return METADATA_KEY in read_header(path).metadata
+
+
 def read_contract(path: Path) -> Contract:
     """The contract inside a file; raises ContractError where there is none or it is damaged."""
     text = read_header(path).metadata.get(METADATA_KEY)

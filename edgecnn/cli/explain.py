@@ -11,6 +11,7 @@ from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
 
 if TYPE_CHECKING:
+    from edgecnn.graph.latency import Extra
     from edgecnn.graph.sensitivity import Spread
     from edgecnn.pipeline.contracts import ContractOptions
     from edgecnn.pipeline.explain import Explanation, Row
@@ -105,8 +106,12 @@ def _remedies(explanation: Explanation) -> list[str]:
         if row.price is None:
             continue
         kept = " ".join(f"--keep-float {name}" for name in row.kept_float)
-        found.append(
-            f"{kept}: {100 * row.share:.0f} % of the error for {row.price.extra_ms:+.2f} ms "
-            f"of {row.price.base_ms:.2f}"
-        )
+        found.append(f"{kept}: {100 * row.share:.0f} % of the error for {_price(row.price)}")
     return found
+
+
+def _price(price: Extra) -> str:
+    """What a layer in float costs; less than nothing is noise."""
+    if price.extra_ms <= 0:
+        return f"no measurable time (INT8 takes {price.base_ms:.2f} ms)"
+    return f"{price.extra_ms:+.2f} ms of {price.base_ms:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,5 +91,14 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _step(step: Any) -> str:
-    shown = (f"{key} {value}" for key, value in step.items() if isinstance(value, (str, int)))
-    return ", ".join(text.removeprefix("step ") for text in shown)
+    return ", ".join(text.removeprefix("step ") for text in _told(step))
+
+
+def _told(step: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Plain values, those of a check or a budget inside it too; what is not there is left out."""
+    for key, value in step.items():
+        if isinstance(value, dict):
+            yield from _told(value, f"{prefix}{key} ")
+        elif isinstance(value, (str, int, float)) and value is not False and value != "":
+            text = "" if value is True else f" {value}"
+            yield f"{prefix}{key}{text}"

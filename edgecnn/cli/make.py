@@ -221,7 +221,11 @@ def quantize(
         file, found, options=chosen, output=output, force=force, narrator=speaker
     )
     accuracy = _accuracy(speaker, result, data, table, contract) if data else None
-    speaker.next(f"edgecnn profile {file} {result.path}")
+    from edgecnn.onnxfile import has_contract
+
+    # A plain source would need to be told again how its images are prepared.
+    both = f"{file} " if has_contract(file) else ""
+    speaker.next(f"edgecnn profile {both}{result.path}")
     speaker.result(_quantize_json(result) | {"accuracy": accuracy})
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
@@ -142,6 +143,25 @@ def survey(
     """
     found = _find(source, seed)
     members = _sample(found.count, found.count if limit is None else limit, seed)
+    surveyed = _look_at(found, members, str(source), progress)
+    images = dataclasses.replace(surveyed.images, is_random=word_of(source) == "random")
+    return Survey(images, surveyed.unreadable)
+
+
+def survey_files(
+    paths: Sequence[Path], *, name: str, progress: Callable[[int, int], None] | None = None
+) -> Survey:
+    """Look at these files, whatever folders they lie in, each of them once."""
+    found = Files(tuple(paths))
+    return _look_at(found, range(found.count), name, progress)
+
+
+def _look_at(
+    found: Source,
+    members: Sequence[int] | NDArray[Any],
+    name: str,
+    progress: Callable[[int, int], None] | None,
+) -> Survey:
     looks: dict[int, Look] = {}
     unreadable = []
     for done, member in enumerate(map(int, members), start=1):
@@ -152,11 +172,7 @@ def survey(
         if progress:
             progress(done, len(members))
     images = CalibrationSet(
-        name=str(source),
-        source=found,
-        members=tuple(looks),
-        looks=tuple(looks.values()),
-        is_random=word_of(source) == "random",
+        name=name, source=found, members=tuple(looks), looks=tuple(looks.values())
     )
     return Survey(images, tuple(unreadable))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
+from edgecnn.errors import GraphError
 from edgecnn.graph.session import Array, Session
 from edgecnn.graph.wiring import FloatArray
 
@@ -56,10 +57,19 @@ class Judge:
         self._reference = self._answers(model)
 
     def check(self, quantized: ModelProto) -> Check:
-        """Run a quantized model, optimised as it ships, on the images kept aside."""
+        """Run a quantized model, optimised as it ships, on the images kept aside.
+
+        Raises GraphError where one of the two answers with values that are no numbers.
+        """
+        answers = self._answers(quantized)
+        if not all(np.isfinite(rows).all() for rows in (*self._reference, *answers)):
+            raise GraphError(
+                "its answers to calibration images are no numbers",
+                hint="check the weights and how images are prepared: --mean, --std, --scale",
+            )
         found = [
             compare(reference, given)
-            for reference, given in zip(self._reference, self._answers(quantized), strict=True)
+            for reference, given in zip(self._reference, answers, strict=True)
         ]
         return Check(
             sqnr_db=sum(check.sqnr_db for check in found) / len(found),
@@ -82,6 +92,6 @@ def _rows(output: Array) -> FloatArray:
 
 
 def _centred(logits: FloatArray) -> FloatArray:
-    """Each image's values, (images, values), around their mean."""
-    flat = logits.reshape(len(logits), -1)
+    """Each image's values, (images, values), around their mean; squares of large ones fit."""
+    flat = logits.reshape(len(logits), -1).astype(np.float64)
     return np.asarray(flat - flat.mean(axis=1, keepdims=True))

@@ -78,6 +78,8 @@ def find_probes(model: ModelProto, quantized: ModelProto) -> tuple[Probe, ...]:
     Raises GraphError where the quantized model has no QuantizeLinear, or none whose tensor the
     float model has too.
     """
+    if any(node.op_type.startswith("QLinear") for node in quantized.graph.node):
+        _refuse(quantized)
     known = {item.name for item in model.graph.input}
     known.update(name for node in model.graph.node for name in node.output)
     found: dict[str, Probe] = {}

@@ -25,6 +25,7 @@ from edgecnn.graph.split import Images, Meter, Split
 from edgecnn.graph.targets import find_target
 
 LEAST_AGREEMENT_PER_TENSOR = 0.9
+LEAST_DB_PER_TENSOR = 12.0  # below it, one answer in four changes, whatever a few images say
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,11 @@ def _check_words(method: str, effort: str) -> None:
 
 
 def _refuse_ruins(check: Check) -> None:
-    if check.top1_agreement < LEAST_AGREEMENT_PER_TENSOR:
+    too_few = check.top1_agreement < LEAST_AGREEMENT_PER_TENSOR
+    if too_few or check.sqnr_db < LEAST_DB_PER_TENSOR:
         raise GraphError(
-            f"one scale for each weight ruins this network: top-1 agreement with FP32 is"
-            f" {check.top1_agreement:.1%} on {check.n} images",
+            f"one scale for each weight ruins this network: SQNR {check.sqnr_db:.1f} dB,"
+            f" top-1 agreement {check.top1_agreement:.1%} with FP32 on {check.n} images",
             hint="leave --per-tensor out: a scale for each channel costs no time",
         )
 

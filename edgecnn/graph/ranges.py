@@ -81,6 +81,11 @@ class Ranges:
         missing = next((name for name in tensors if name not in self.by_tensor), None)
         if missing is None and model_sha256 == self.model_sha256:
             return
+        if model_sha256 == self.model_sha256:
+            raise DataError(
+                f"the ranges were learnt for another target or method: none for {missing!r}",
+                hint="calibrate again for this target, without --ranges",
+            )
         reason = f"there is none for {missing!r}" if missing else "its weights or nodes differ"
         raise DataError(
             f"the ranges belong to another model: {reason}", hint="calibrate this one itself"

@@ -2,7 +2,7 @@
 
 Layers are chosen by the errors that they add on calibration images, never by what the judging
 images say of them. Those only say how much is still missing; since they are looked at again in
-each round, round r is judged at a confidence of 1 - 0.05 / r (Bonferroni).
+each round, the rounds share the 5 % of doubt: each is judged at 1 - 0.05 / rounds (Bonferroni).
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def keep_budget(
     verdict = jury.judge(first.model.SerializeToString(), confidence=CONFIDENCE)
     looks = _Looks((_Look(0, first, verdict),))
     rescued: tuple[Rescued, ...] = ()
-    if not verdict.holds_at_best:
+    if verdict.answer == "missed":
         narrator.line("budget", f"{told(verdict)}: looking for the layers that cost most")
         looks, rescued = _rescue(looks, jury, workshop, narrator)
     best = looks.best
@@ -134,7 +134,7 @@ def _rescue(
     while len(looks.made) < MOST_LOOKS and (count := looks.next_count(order)) is not None:
         names = tuple(name for choice in order[:count] for name in choice.names)
         quantized = workshop.requantize(names)
-        confidence = 1 - (1 - CONFIDENCE) / (len(looks.made) + 1)
+        confidence = 1 - (1 - CONFIDENCE) / (MOST_LOOKS - 1)
         verdict = jury.judge(quantized.model.SerializeToString(), confidence=confidence)
         looks = _Looks((*looks.made, _Look(count, quantized, verdict)))
         narrator.line("rescue", f"{layers(len(names))} in float: {told(verdict)}")

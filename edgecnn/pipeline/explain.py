@@ -22,7 +22,7 @@ from edgecnn.graph.rescue import Rescue
 from edgecnn.graph.saturation import local_target
 from edgecnn.graph.sensitivity import LayerError, sensitivity
 from edgecnn.graph.targets import TARGETS, find_target
-from edgecnn.onnxfile import read_header
+from edgecnn.onnxfile import has_contract, read_header
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.measure import TABLES
 from edgecnn.pipeline.narrator import Narrator, Silent
@@ -81,7 +81,7 @@ class Explanation:
             "against": str(self.against),
             "images": self.images,
             "layers": self.layers,
-            "accumulated_db": round(self.accumulated_db, 2),
+            "accumulated_db": round(-self.accumulated_db, 2),
             "rows": [_row_document(row) for row in self.rows],
         }
 
@@ -99,7 +99,7 @@ def explain_accuracy(
         raise ModelError(
             f"{options.against}: it is quantized itself", hint="--against takes the float file"
         )
-    contract = contract_of(options.against, options.contract)
+    contract = _prepared(file, options)
     step = _made_by(file)
     _check_source(file, step, options.against, narrator)
     tensors = list(_tensors(options, contract, narrator))
@@ -139,6 +139,12 @@ def _made_by(file: Path) -> Mapping[str, Any]:
 
 def _floats(step: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(name) for name in step.get("float_layers", ()))
+
+
+def _prepared(file: Path, options: ExplainOptions) -> Contract:
+    """How images are prepared: as the float file says, else as the INT8 file made of it does."""
+    carries = has_contract(options.against) or options.contract.given
+    return contract_of(options.against if carries else file, options.contract)
 
 
 def _check_source(file: Path, step: Mapping[str, Any], against: Path, narrator: Narrator) -> None:

@@ -121,6 +121,7 @@ def _draft(
         "target": target_name(options),
         "method": quantized.ranges.method,
         "effort": options.effort,
+        "per_tensor": options.per_tensor,
         "seed": options.seed,
         "kept": [step.name for step in quantized.steps if step.kept],
         "float_layers": list(quantized.float_layers),

@@ -50,7 +50,7 @@ class Verification:
         if self.worst is not None:
             found["worst_layer"] = {
                 "name": self.worst.name,
-                "error_here_db": round(self.worst.here_db, 2),
+                "error_here_db": round(-self.worst.here_db, 2),
                 "cause": explain(self.worst).text,
             }
         if self.boxes is not None:

@@ -87,7 +87,7 @@ def test_a_network_that_keeps_to_it_is_left_alone(edgecnn: Edgecnn) -> None:
 
 def test_the_culprit_goes_back_to_float(edgecnn: Edgecnn) -> None:
     model, culprit = coarse_layer()
-    file, photos = written(model), grey_photos("photos", 120)
+    file, photos = written(model), grey_photos("photos", 160)
     options = ("--calibration", photos, "--min-agreement", "80%")
     said = edgecnn(*quantize(edgecnn, file, *options))
     assert said.code == 0, said.err

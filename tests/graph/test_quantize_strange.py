@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from edgecnn.errors import GraphError
 from edgecnn.graph.quantize import Quantized, quantize_model
@@ -244,3 +244,13 @@ def test_the_same_inputs_give_the_same_bytes_for_every_target(target: str) -> No
         for _ in range(2)
     )
     assert first == second
+
+
+def test_answers_beyond_what_squares_can_hold_are_compared_all_the_same() -> None:
+    """Weights of 1e30 give answers whose squares float32 cannot hold."""
+    model = toy.plain()
+    weight = next(item for item in model.graph.initializer if len(item.dims) == 4)
+    huge = numpy_helper.to_array(weight) * np.float32(1e30)
+    weight.CopyFrom(numpy_helper.from_array(huge, weight.name))
+    made = quantize_model(model, IMAGES, effort="fast")
+    assert np.isfinite(made.check.sqnr_db)

@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from edgecnn.errors import GraphError
 from edgecnn.graph.quantize import quantize_model
-from edgecnn.graph.targets import TARGETS
+from edgecnn.graph.targets import TARGETS, find_target
 from edgecnn.graph.wiring import Wiring, wiring
 from tests import toy
 from tests.graph.running import answers, optimized_ops, session, sqnr_db
@@ -155,3 +155,10 @@ def test_a_network_that_one_scale_ruins_is_refused() -> None:
     with pytest.raises(GraphError, match="one scale for each weight ruins") as raised:
         quantize_model(model, images, per_tensor=True)
     assert "--per-tensor" in raised.value.hint
+
+
+def test_each_engine_gets_its_integers() -> None:
+    signed = {name for name in TARGETS if find_target(name).activations.low == -128}
+    assert signed == {"onnxruntime-arm", "tensorrt"}
+    assert {"LeakyRelu", "Sigmoid"} <= find_target("onnxruntime-x86").computed
+    assert not {"LeakyRelu", "Sigmoid"} & find_target("openvino").computed
