@@ -116,11 +116,12 @@ def test_images_of_the_evaluation_set_are_found(photos: Path, tmp_path: Path) ->
     assert (found.overlap.exact, found.overlap.near) == (1, 1)
     assert found.overlap.shared == ("03.png", "05.png")
     assert "2 calibration images also in" in warnings(found)["overlap"]
+    assert short_line(found) == "32 images, no near-duplicates, 2 of them in labelled"
 
 
 def test_of_a_table_only_the_files_that_it_lists_are_compared(photos: Path, tmp_path: Path) -> None:
     write(tmp_path / "labelled", 3, seed=9)
-    beside = photos.parent / "val.tsv"
+    beside = tmp_path / "val.tsv"
     listed = sorted((tmp_path / "labelled").iterdir())
     beside.write_text("".join(f"{path}\t0\n" for path in listed), encoding="utf-8")
     assert told(check(photos, against=beside), "overlap") == f"none of them in {beside} (3 images)"
@@ -129,7 +130,6 @@ def test_of_a_table_only_the_files_that_it_lists_are_compared(photos: Path, tmp_
     found = check(photos, against=beside)
     assert found.overlap is not None
     assert found.overlap.shared == ("03.png",)
-    assert short_line(found) == "32 images, no near-duplicates, 2 of them in labelled"
 
 
 @pytest.mark.parametrize(
