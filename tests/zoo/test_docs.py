@@ -211,7 +211,7 @@ def test_the_tests_take_the_added_network_up(grown: Path) -> None:
     """With the figures renewed by the page's own command, no test has to be edited."""
     root = DOCS.parent
     ignored = shutil.ignore_patterns("__pycache__")
-    for folder in ("tests", "docs", "recipes"):
+    for folder in ("tests", "docs", "recipes", "benchmarks"):
         shutil.copytree(root / folder, grown / folder, ignore=ignored)
     shutil.copy(root / "pyproject.toml", grown)
     (command,) = re.findall(r"^python -m (.*)$", GUIDE, re.MULTILINE)
