@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecnn.errors import UsageError
 from edgecnn.graph.integers import INT8, INT8_SYMMETRIC, UINT8, Integers
@@ -61,7 +61,6 @@ _COMPUTED = frozenset(
 _CARRIED = frozenset(
     {"MaxPool", "Flatten", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
 )
-_FLOAT_OUTPUT = frozenset({"Gemm", "MatMul"})
 
 _X86 = Target(
     name="onnxruntime-x86",
@@ -69,33 +68,25 @@ _X86 = Target(
     layers=_LAYERS,
     computed=_COMPUTED,
     carried=_CARRIED,
-    float_output=_FLOAT_OUTPUT,
+    float_output=frozenset({"Gemm", "MatMul"}),
 )
-_X86_AVX2 = Target(
+_X86_AVX2 = replace(
+    _X86,
     name="onnxruntime-x86-avx2",
     description="onnxruntime on x86-64 without VNNI (U8S8, 7-bit weights)",
-    layers=_LAYERS,
-    computed=_COMPUTED,
-    carried=_CARRIED,
-    float_output=_FLOAT_OUTPUT,
     weight_bits=7,
 )
-_ARM = Target(
+_ARM = replace(
+    _X86,
     name="onnxruntime-arm",
     description="onnxruntime on 64-bit Arm (S8S8)",
-    layers=_LAYERS,
-    computed=_COMPUTED,
-    carried=_CARRIED,
-    float_output=_FLOAT_OUTPUT,
     activations=INT8,
 )
-_OPENVINO = Target(
+_OPENVINO = replace(
+    _X86,
     name="openvino",
     description="OpenVINO on x86-64 (U8S8)",
-    layers=_LAYERS,
     computed=_COMPUTED - {"LeakyRelu", "Sigmoid"},
-    carried=_CARRIED,
-    float_output=_FLOAT_OUTPUT,
 )
 # https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html,
 # "Q/DQ Placement Recommendations": inputs of layers with weights are quantized, their outputs only
