@@ -12,9 +12,8 @@ from typing import Any
 from edgecnn.contract import Contract, TensorSpec
 from edgecnn.detection import Detection, detection_from_dict
 from edgecnn.errors import ContractError
+from edgecnn.pipeline.proof import uncached
 from edgecnn.runtime.detections import agreeing
-from edgecnn.runtime.engines.ort import OrtEngine
-from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Image
 
 LEAST_SCORE = 0.5
@@ -95,7 +94,7 @@ def compare_boxes(
     with tempfile.TemporaryDirectory(prefix="edgecnn-") as scratch:
         graph = Path(scratch) / "int8.onnx"
         graph.write_bytes(int8)
-        with _model(source, contract) as reference, _model(graph, contract) as quantized:
+        with uncached(source, contract) as reference, uncached(graph, contract) as quantized:
             for image in images:
                 wanted, given = reference.detect(image), quantized.detect(image)
                 sure, claimed = wanted.above(LEAST_SCORE), given.above(LEAST_SCORE)
@@ -104,8 +103,3 @@ def compare_boxes(
                 boxes += len(sure)
                 seen += 1
     return BoxCheck(seen, boxes, found, extra)
-
-
-def _model(path: Path, contract: Contract) -> Model:
-    engine = OrtEngine(path, graph="not cached")
-    return Model(path, contract=contract, engine=engine, sha256="")

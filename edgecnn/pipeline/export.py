@@ -116,8 +116,13 @@ def export_network(
     return _written(exported, target, draft, options, narrator, started_s)
 
 
-def check_target(target: Path, *, force: bool) -> None:
-    """Refuse to write over a file, or where nothing can be written, before the work begins."""
+def check_target(target: Path, *, force: bool, source: Path | None = None) -> None:
+    """Refuse to write over a file, or where nothing can be written, before the work begins.
+
+    Over `source`, which is read, nothing is ever written.
+    """
+    if source is not None and target.resolve() == source.resolve():
+        raise UsageError(f"{target} would overwrite its own source", hint="name another: -o FILE")
     check_writable(target)
     if target.exists() and not force:
         raise FileError(

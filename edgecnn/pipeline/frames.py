@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
+from edgecnn.errors import DataError
 from edgecnn.runtime.preprocess import Image, Tensor, preprocess, resized
 
+HELD_OUT_SHARE = 0.2
 MAX_KEPT_BYTES = 48 << 20
 
 
@@ -26,7 +30,7 @@ class Frames:
         self, images: CalibrationSet, contract: Contract, *, keep_bytes: int = MAX_KEPT_BYTES
     ) -> None:
         self.contract = contract
-        self._images = images
+        self.images = images
         self._spec = contract.preprocess
         # The same preprocessing for pixels that have their size already.
         self._sized = dataclasses.replace(self._spec, resize=None, crop_fraction=None)
@@ -38,7 +42,7 @@ class Frames:
     @property
     def count(self) -> int:
         """How many tensors a pass gives."""
-        return self._images.count // self._batch
+        return self.images.count // self._batch
 
     def tensors(self, start: int = 0) -> Iterator[Tensor]:
         """The images once, float32 in batches; a last odd rest is left out, so are `start` first.
@@ -53,8 +57,25 @@ class Frames:
     def _pixels(self, start: int) -> Iterator[Image]:
         kept = tuple(self._kept[start:])
         yield from kept
-        for index in range(start + len(kept), self._images.count):
-            pixels = resized(self._images.source.read(self._images.members[index]), self._spec)
+        for index in range(start + len(kept), self.images.count):
+            pixels = resized(self.images.source.read(self.images.members[index]), self._spec)
             if len(self._kept) == index < self._most_kept:
                 self._kept.append(pixels)
             yield pixels
+
+
+def split_frames(
+    source: Path, images: CalibrationSet, contract: Contract, *, seed: int
+) -> tuple[Frames, Frames]:
+    """The images to learn from and the fifth that judges.
+
+    Raises DataError where the fixed batch of the file `source` is not filled once on both sides.
+    """
+    fit, held_out = (Frames(part, contract) for part in images.split(HELD_OUT_SHARE, seed=seed))
+    if not min(fit.count, held_out.count):
+        batch = contract.inputs[0].batch or 1
+        raise DataError(
+            f"{source}: takes {batch} images a run, and {images.count} images are too few for it",
+            hint=f"give {math.ceil(batch / HELD_OUT_SHARE)} images, or export with --batch 1",
+        )
+    return fit, held_out

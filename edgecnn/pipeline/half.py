@@ -9,17 +9,15 @@ from typing import Any
 
 from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
-from edgecnn.errors import DataError, UsageError
 from edgecnn.files import human_size, sha256_of
 from edgecnn.graph.half import Halved, Kept, halve_model
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.export import check_target
-from edgecnn.pipeline.frames import Frames
+from edgecnn.pipeline.frames import split_frames
 from edgecnn.pipeline.naming import naming
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.pipeline.task import HELD_OUT_SHARE
 from edgecnn.pipeline.verified import WARN_AGREEMENT
-from edgecnn.pipeline.writing import Draft, tool_versions, write_model
+from edgecnn.pipeline.writing import Draft, next_draft, write_model
 
 _MOST_TOLD = 5
 
@@ -61,9 +59,7 @@ def half(
     """
     options, narrator, started_s = options or HalfOptions(), narrator or Silent(), time.monotonic()
     target = output or source.with_name(f"{source.stem}.fp16.onnx")
-    if target.resolve() == source.resolve():
-        raise UsageError(f"{target} would overwrite its own source", hint="name another: -o FILE")
-    check_target(target, force=force)
+    check_target(target, force=force, source=source)
     contract = contract_of(source, options.contract)
     halved = _halved(source, contract, images, options, narrator)
     _tell(halved, images, narrator)
@@ -87,15 +83,7 @@ def _halved(
     options: HalfOptions,
     narrator: Narrator,
 ) -> Halved:
-    fit, held_out = (
-        Frames(part, contract) for part in images.split(HELD_OUT_SHARE, seed=options.seed)
-    )
-    if not min(fit.count, held_out.count):
-        raise DataError(
-            f"{source}: takes {contract.inputs[0].batch} images a run, and {images.count} are too "
-            "few for it",
-            hint="give more images, or export with --batch 1",
-        )
+    fit, held_out = split_frames(source, images, contract, seed=options.seed)
     with narrator.progress("half") as progress, naming(source):
         return halve_model(
             source,
@@ -152,18 +140,7 @@ def _draft(
             "top1_equal": halved.parity.top1_equal,
         },
     }
-    provenance = {
-        **contract.provenance,
-        "precision": "int8+fp16" if before == "int8" else "fp16",
-        "tools": {
-            **contract.provenance.get("tools", {}),
-            **tool_versions("onnx", "onnxruntime", "numpy"),
-        },
-        "steps": [*contract.provenance.get("steps", ()), step],
-    }
-    return Draft(
-        contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
-    )
+    return next_draft(contract, step, precision="int8+fp16" if before == "int8" else "fp16")
 
 
 def _plain(kept: Kept) -> dict[str, str]:

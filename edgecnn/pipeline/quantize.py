@@ -21,7 +21,7 @@ from edgecnn.pipeline.task import QuantizeOptions as QuantizeOptions
 from edgecnn.pipeline.task import Task, target_name
 from edgecnn.pipeline.verdicts import check_held, tell
 from edgecnn.pipeline.verified import Sealed, Verification, tell_check
-from edgecnn.pipeline.writing import Draft, tool_versions
+from edgecnn.pipeline.writing import Draft, next_draft
 from edgecnn.runtime.worker import peak_rss_bytes
 
 
@@ -65,15 +65,13 @@ def quantize(
         time.perf_counter(),
     )
     target = output or source.with_name(f"{source.stem}.int8.onnx")
-    if target.resolve() == source.resolve():
-        raise UsageError(f"{target} would overwrite its own source", hint="name another: -o FILE")
     if options.ranges and options.method != "auto":
         raise UsageError(
             f"{options.ranges} holds ranges already, so method {options.method!r} has no use",
             hint="give one of the two",
         )
     for path in (target, ranges_path(target)):
-        check_target(path, force=force)
+        check_target(path, force=force, source=source)
     contract = float_contract(source, options.contract)
     task = Task(source, target, contract, images, options, narrator)
     checkup = task.look()
@@ -127,16 +125,5 @@ def _draft(
         "float_layers": list(quantized.float_layers),
         "source_sha256": sha256_of(source),
     }
-    provenance = {
-        **contract.provenance,
-        "precision": "int8",
-        "tools": {
-            **contract.provenance.get("tools", {}),
-            **tool_versions("onnx", "onnxruntime", "numpy"),
-        },
-        "calibration": {"name": images.name, "images": images.count, "sha256": images.sha256},
-        "steps": [*contract.provenance.get("steps", ()), step],
-    }
-    return Draft(
-        contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
-    )
+    calibration = {"name": images.name, "images": images.count, "sha256": images.sha256}
+    return next_draft(contract, step, precision="int8", calibration=calibration)

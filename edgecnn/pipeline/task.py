@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from edgecnn.pipeline.budget import Workshop, keep_budget
 from edgecnn.pipeline.contracts import ContractOptions
 from edgecnn.pipeline.doctor import Checkup, short_checkup
 from edgecnn.pipeline.findings import tell_short
-from edgecnn.pipeline.frames import Frames
+from edgecnn.pipeline.frames import split_frames
 from edgecnn.pipeline.jury import Budget, make_jury
 from edgecnn.pipeline.naming import naming
 from edgecnn.pipeline.narrator import Narrator
@@ -28,7 +27,6 @@ from edgecnn.pipeline.unfinished import unfinished_calibration
 from edgecnn.pipeline.verdicts import Outcome
 from edgecnn.pipeline.verified import Sealed, Verification, worst_layer
 
-HELD_OUT_SHARE = 0.2
 MAX_BOX_IMAGES = 64
 
 
@@ -74,10 +72,9 @@ class Task:
         self._options = options
         self._narrator = narrator
         self._images = images
-        self._to_fit, self._kept = images.split(HELD_OUT_SHARE, seed=options.seed)
-        self._fit, self._held_out = Frames(self._to_fit, contract), Frames(self._kept, contract)
+        self._fit, self._held_out = split_frames(source, images, contract, seed=options.seed)
+        self._kept = self._held_out.images
         self._checkpoint: Checkpoint | None = None
-        _check_batches(source, contract, images, min(self._fit.count, self._held_out.count))
 
     def look(self) -> Checkup:
         """What the calibration set is like, told in short."""
@@ -102,7 +99,7 @@ class Task:
         )
         ranges = _read_ranges(self._options.ranges) if self._options.ranges else None
         self._checkpoint = unfinished_calibration(
-            self._source, self._to_fit, self._fit, self._narrator
+            self._source, self._fit.images, self._fit, self._narrator
         )
         first = self._candidate(self._options.method, ranges, checkpoint=self._checkpoint)
         _tell_steps(first, self._narrator)
@@ -129,7 +126,7 @@ class Task:
             boxes = compare_boxes(self._source, int8, self._contract, frames)
         return Verification(
             proof=sealed.prove(self._source, self._contract, self._kept),
-            worst=worst_layer(self._source, self._contract, self._kept, quantized),
+            worst=worst_layer(self._source, self._held_out, quantized),
             boxes=boxes,
             budget=outcome,
         )
@@ -169,16 +166,6 @@ class Task:
                 progress=progress,
                 checkpoint=checkpoint,
             )
-
-
-def _check_batches(source: Path, contract: Contract, images: CalibrationSet, runs: int) -> None:
-    """A fixed batch needs at least one full run of images on both sides of the split."""
-    if runs == 0:
-        batch = contract.inputs[0].batch or 1
-        raise DataError(
-            f"{source}: takes {batch} images a run, and {images.count} images are too few for it",
-            hint=f"give {math.ceil(batch / HELD_OUT_SHARE)} images, or export with --batch 1",
-        )
 
 
 def _read_ranges(path: Path) -> Ranges:

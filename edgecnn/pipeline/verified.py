@@ -58,14 +58,11 @@ class Verification:
         return found
 
 
-def worst_layer(
-    source: Path, contract: Contract, kept: CalibrationSet, quantized: Quantized
-) -> LayerError | None:
+def worst_layer(source: Path, kept: Frames, quantized: Quantized) -> LayerError | None:
     """The layer whose own error is the largest share of its signal."""
     try:
         model = fold(read_model(source))
-        images = islice(Frames(kept, contract).tensors(), WORST_IMAGES)
-        errors = sensitivity(model, quantized.model, images)
+        errors = sensitivity(model, quantized.model, islice(kept.tensors(), WORST_IMAGES))
     except GraphError:
         return None
     named = (error for error in errors if error.layers)

@@ -108,3 +108,25 @@ def tool_versions(*packages: str) -> dict[str, str]:
     for package in packages:
         found[package] = importlib.metadata.version(package)
     return found
+
+
+def next_draft(
+    contract: Contract,
+    step: Mapping[str, Any],
+    *,
+    precision: str,
+    calibration: Mapping[str, Any] | None = None,
+) -> Draft:
+    """What is known of a file that `step` made from the one with this contract."""
+    known = contract.provenance
+    learnt = {} if calibration is None else {"calibration": calibration}
+    provenance = {
+        **known,
+        **learnt,
+        "precision": precision,
+        "tools": {**known.get("tools", {}), **tool_versions("onnx", "onnxruntime", "numpy")},
+        "steps": [*known.get("steps", ()), step],
+    }
+    return Draft(
+        contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
+    )
