@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -28,11 +30,13 @@ from edgecnn.pipeline.export import ExportOptions, export
 from edgecnn.pipeline.quantize import QuantizeOptions, quantize
 from edgecnn.runtime import load
 from edgecnn.zoo import find, names
+from edgecnn.zoo.describe import describe
 from edgecnn.zoo.page import renew
 
 OUTPUT = Path("zoo-output")
 PAGE = Path(__file__).parents[1] / "docs" / "zoo.md"
 PARITY_IMAGES = 4
+HEAVY_PARAMETERS = 40_000_000  # of which two at once would need twenty gigabytes
 
 Result = dict[str, Any]
 
@@ -122,20 +126,39 @@ def line(result: Result, *, again: bool) -> str:
     )
 
 
-def sweep(chosen: Sequence[str]) -> Iterator[Result]:
-    """All of them, those of an earlier sweep first recalled."""
+def recalled_or_measured(name: str) -> tuple[Result, bool]:
+    """A network's result, and whether it is an earlier sweep's."""
+    earlier = known(name)
+    return (measured(name), False) if earlier is None else (earlier, True)
+
+
+def sweep(chosen: Sequence[str], *, light: Executor, heavy: Executor) -> Iterator[Result]:
+    """All of them as they come, the heavy ones one after another beside the light ones."""
     with Speaker().progress("zoo") as progress:
-        for index, name in enumerate(chosen):
-            progress(index, len(chosen))
-            earlier = known(name)
-            result = earlier or measured(name)
-            print(line(result, again=earlier is not None), flush=True)
+        lanes = {name: heavy if _is_heavy(name) else light for name in chosen}
+        results = [lane.submit(recalled_or_measured, name) for name, lane in lanes.items()]
+        progress(0, len(results))
+        for done, future in enumerate(as_completed(results), start=1):
+            result, again = future.result()
+            print(line(result, again=again), flush=True)
+            progress(done, len(results))
             yield result
+
+
+def _is_heavy(name: str) -> bool:
+    return describe(find(name)).parameters > HEAVY_PARAMETERS
+
+
+def _lane() -> Executor:
+    # A fresh interpreter: torch's threads do not survive a fork.
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 if __name__ == "__main__":
     OUTPUT.mkdir(exist_ok=True)
-    results = list(sweep([find(name).name for name in sys.argv[1:]] or names()))
+    with _lane() as light, _lane() as heavy:
+        chosen = [find(name).name for name in sys.argv[1:]] or list(names())
+        results = list(sweep(chosen, light=light, heavy=heavy))
     renew(PAGE)
     failed = [result["name"] for result in results if not result["passed"]]
     print(f"{len(results) - len(failed)} of {len(results)} networks pass", *failed, sep="\n  ")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgecnn.errors import GraphError
 
 Array = NDArray[np.generic]
+
+_HEAVY_ELEMENTS = 1 << 18
 
 
 class Session:
@@ -33,7 +36,13 @@ class Session:
         options.log_severity_level = 3
         # Calls alternate with NumPy's work, during which spinning threads would burn the cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        data = str(model) if isinstance(model, Path) else _serialized(model, outputs)
+        data: str | bytes = str(model) if isinstance(model, Path) else b""
+        # They belong to the caller of ONNX Runtime, who must keep them as long as the session.
+        self._heavy: dict[str, ort.OrtValue] = {}
+        if isinstance(model, ModelProto):
+            bare, self._heavy = _without_heavy(model, outputs)
+            data = bare.SerializeToString()
+            options.add_external_initializers(list(self._heavy), list(self._heavy.values()))
         try:
             self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises classes of its own, with no common root
@@ -66,22 +75,43 @@ class Session:
         return list(outputs)
 
 
-def _serialized(model: ModelProto, outputs: Iterable[str] | None) -> bytes:
-    """The model's bytes, with these tensors as its only outputs, their types to be inferred.
+def _without_heavy(
+    model: ModelProto, outputs: Iterable[str] | None
+) -> tuple[ModelProto, dict[str, ort.OrtValue]]:
+    """The model with its heavy weights beside it; `outputs`, if given, are its only outputs.
 
-    The model lends itself: a copy would double the memory that large weights take.
+    Inside the model each weight would be copied three times on its way into the session, by
+    writing, by parsing and by unpacking: seconds and gigabytes for VGG16.
     """
-    if outputs is None:
-        return bytes(model.SerializeToString())
-    own = list(model.graph.output)
-    infos = [helper.make_empty_tensor_value_info(name) for name in outputs]
-    try:
-        del model.graph.output[:]
-        model.graph.output.extend(infos)
-        return bytes(model.SerializeToString())
-    finally:
-        del model.graph.output[:]
-        model.graph.output.extend(own)
+    bare = ModelProto(
+        ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions
+    )
+    graph = bare.graph
+    graph.name = model.graph.name
+    for field in ("node", "input", "value_info", "sparse_initializer"):
+        getattr(graph, field).extend(getattr(model.graph, field))
+    infos = (helper.make_empty_tensor_value_info(name) for name in outputs or ())
+    graph.output.extend(model.graph.output if outputs is None else infos)
+    heavy = {}
+    for tensor in model.graph.initializer:
+        if tensor.HasField("raw_data") and math.prod(tensor.dims) > _HEAVY_ELEMENTS:
+            heavy[tensor.name] = ort.OrtValue.ortvalue_from_numpy(numpy_helper.to_array(tensor))
+            graph.initializer.append(_elsewhere(tensor))
+        else:
+            graph.initializer.append(tensor)
+    return bare, heavy
+
+
+def _elsewhere(tensor: TensorProto) -> TensorProto:
+    """The same tensor with its values outside the model."""
+    bare = TensorProto(
+        name=tensor.name,
+        data_type=tensor.data_type,
+        dims=tensor.dims,
+        data_location=TensorProto.EXTERNAL,
+    )
+    bare.external_data.add(key="location", value="lent")
+    return bare
 
 
 def _brief(error: BaseException) -> str:

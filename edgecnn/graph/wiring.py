@@ -143,9 +143,9 @@ def drop_unused(model: ModelProto) -> None:
             kept.append(node)
             needed.update(node.input)
     set_nodes(model, reversed(kept))
-    constants = [tensor for tensor in model.graph.initializer if tensor.name in needed]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(constants)
+    for index in reversed(range(len(model.graph.initializer))):
+        if model.graph.initializer[index].name not in needed:
+            del model.graph.initializer[index]
 
 
 def submodel(

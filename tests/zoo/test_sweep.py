@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,8 @@ def test_any_failure_is_the_networks_and_the_sweep_goes_on(
 
     monkeypatch.setattr(zoo, "OUTPUT", tmp_path)
     monkeypatch.setattr(zoo, "go_through", breaks)
-    results = list(zoo.sweep(["lenet5", "nin"]))
+    with ThreadPoolExecutor(1) as lane:
+        results = list(zoo.sweep(["lenet5", "nin"], light=lane, heavy=lane))
     assert [result["passed"] for result in results] == [False, False]
     assert "lenet5                   FAILS: RuntimeError: lenet5 ran out of luck" in (
         capsys.readouterr().out
@@ -26,6 +29,25 @@ def test_any_failure_is_the_networks_and_the_sweep_goes_on(
     kept = json.loads((tmp_path / "nin.json").read_text(encoding="utf-8"))
     assert kept["cause"] == "RuntimeError: nin ran out of luck"
     assert zoo.known("nin") is None, "it is tried again"
+
+
+def test_heavy_networks_wait_for_each_other_beside_the_light_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = {}
+
+    def passes(name: str, folder: Path) -> zoo.Result:
+        lanes[name] = threading.current_thread().name.partition("_")[0]
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(zoo, "OUTPUT", tmp_path)
+    monkeypatch.setattr(zoo, "go_through", passes)
+    with (
+        ThreadPoolExecutor(1, "light") as light,
+        ThreadPoolExecutor(1, "heavy") as heavy,
+    ):
+        list(zoo.sweep(["vgg16", "lenet5", "alexnet", "resnet50"], light=light, heavy=heavy))
+    assert lanes == {"vgg16": "heavy", "alexnet": "heavy", "lenet5": "light", "resnet50": "light"}
 
 
 def test_a_detectors_boxes_are_recorded_and_told() -> None:
