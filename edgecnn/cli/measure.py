@@ -110,10 +110,10 @@ def show_evaluations(speaker: Speaker, results: Sequence[Evaluation]) -> dict[st
 
 def split_labels(contract: ContractOptions) -> tuple[ContractOptions, Path | None]:
     """`--labels` is a table of files where it ends like one, else class names."""
-    from edgecnn.pipeline.measure import TABLES
+    from edgecnn.datasets.tables import is_table
 
     labels = contract.labels
-    if labels is None or labels.suffix.lower() not in TABLES:
+    if labels is None or not is_table(labels):
         return contract, None
     return dataclasses.replace(contract, labels=None), labels
 

@@ -16,7 +16,7 @@ from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import NDArray
 
 from edgecnn.datasets.duplicates import near_duplicates
-from edgecnn.datasets.images import image_paths
+from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.looks import Drawn, Files, Look, Source
 from edgecnn.datasets.natural import natural_image
 from edgecnn.datasets.photos import photo_crop, require_photos
@@ -135,25 +135,17 @@ def survey(
 ) -> Survey:
     """Find the images of `source` and look at each of them once.
 
-    `source` is a folder, a .txt list of files (relative to itself), or, as a string that no file
-    has for a name: `natural[:N]` drawn pictures, `photos[:N]` crops of packaged photographs, or
-    `random[:N]` noise, which is only good for measuring speed. `limit` takes a random sample.
+    `source` is what `listed_images` knows, or, as a string that no file has for a name:
+    `natural[:N]` drawn pictures, `photos[:N]` crops of packaged photographs, or `random[:N]` noise,
+    which is only good for measuring speed. `limit` takes a random sample.
 
-    Raises DataError where there is no such folder or list, or no image in it.
+    Raises DataError where there is no such source, or no image in it.
     """
     found = _find(source, seed)
     members = _sample(found.count, found.count if limit is None else limit, seed)
     surveyed = _look_at(found, members, str(source), progress)
     images = dataclasses.replace(surveyed.images, is_random=word_of(source) == "random")
     return Survey(images, surveyed.unreadable)
-
-
-def survey_files(
-    paths: Sequence[Path], *, name: str, progress: Callable[[int, int], None] | None = None
-) -> Survey:
-    """Look at these files, whatever folders they lie in, each of them once."""
-    found = Files(tuple(paths))
-    return _look_at(found, range(found.count), name, progress)
 
 
 def _look_at(
@@ -180,7 +172,7 @@ def _look_at(
 def _find(source: str | Path, seed: int) -> Source:
     word = word_of(source)
     if word is None:
-        return Files(_paths(Path(source)))
+        return Files(listed_images(Path(source)))
     count = int(str(source).partition(":")[2] or _DEFAULT_COUNTS[word])
     if word == "photos":
         return Drawn(count, partial(photo_crop, require_photos(), seed=seed))
@@ -195,16 +187,6 @@ def word_of(source: str | Path) -> str | None:
     if match is None or isinstance(source, Path) or Path(source).exists():
         return None
     return match[1]
-
-
-def _paths(source: Path) -> tuple[Path, ...]:
-    if source.suffix.lower() != ".txt" or not source.is_file():
-        return image_paths(source)
-    try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{source}: not a list in UTF-8", hint="one file a line") from error
-    return tuple(source.parent / line.strip() for line in lines if line.strip())
 
 
 def _noise(index: int, *, seed: int) -> Image:

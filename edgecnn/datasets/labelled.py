@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgecnn.datasets.classes import ClassNames
 from edgecnn.datasets.images import image_paths, images_under, natural_order
-from edgecnn.datasets.tables import Row, read_table
+from edgecnn.datasets.tables import Row, find_file, join, read_table
 from edgecnn.errors import DataError
 from edgecnn.files import sha256_of
 
@@ -107,7 +107,7 @@ def _rows_inside(folder: Path, table: Path) -> list[Row]:
     if table.parent == folder:
         return rows
     inside = folder.resolve()
-    return [row for row in rows if _join(table.parent, row.file).is_relative_to(inside)]
+    return [row for row in rows if join(table.parent, row.file).is_relative_to(inside)]
 
 
 def _items(
@@ -118,7 +118,7 @@ def _items(
     items = []
     for row in rows:
         where = f"{table}: line {row.line}"
-        path = _existing(row.file, roots, where)
+        path = find_file(row, table, roots)
         if path in lines:
             raise DataError(
                 f"{where}: {row.file} was already listed in line {lines[path]}",
@@ -127,22 +127,6 @@ def _items(
         lines[path] = row.line
         items.append(LabelledImage(path, names.index(row.label, where=where)))
     return items
-
-
-def _existing(file: str, roots: tuple[Path, ...], where: str) -> Path:
-    for root in roots:
-        path = _join(root, file)
-        if path.is_file():
-            return path
-    raise DataError(
-        f"{where}: there is no file {file}",
-        hint="paths in a table start at its own folder or at the folder of the images",
-    )
-
-
-def _join(root: Path, file: str) -> Path:
-    """One path for one file, however '..' and '.' are strewn into its name."""
-    return Path(os.path.normpath(root / file))
 
 
 def _subfolders(folder: Path) -> list[Path]:

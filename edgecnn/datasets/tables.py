@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from edgecnn.errors import DataError
 
 FILE_COLUMNS = ("file", "path", "image", "filename")
 CLASS_COLUMNS = ("class", "label", "index", "target")
+_SUFFIXES = (".tsv", ".csv")
 
 _ADVICE = (
     f"name the columns {'|'.join(FILE_COLUMNS)} and {'|'.join(CLASS_COLUMNS)}, or have just two"
@@ -26,6 +28,11 @@ class Row:
     label: str
 
 
+def is_table(path: Path) -> bool:
+    """Whether a path means a table, by its suffix; a folder never does."""
+    return path.suffix.lower() in _SUFFIXES and not path.is_dir()
+
+
 def read_table(path: Path) -> list[Row]:
     """The file and class columns of a table; without a header they are its first two columns.
 
@@ -39,6 +46,23 @@ def read_table(path: Path) -> list[Row]:
     if not rows:
         raise DataError(f"{path}: no rows in it", hint="one line an image: its file and its class")
     return rows
+
+
+def find_file(row: Row, table: Path, roots: tuple[Path, ...]) -> Path:
+    """The file of a row, in the first of the folders that has it; raises DataError."""
+    for root in roots:
+        path = join(root, row.file)
+        if path.is_file():
+            return path
+    raise DataError(
+        f"{table}: line {row.line}: there is no file {row.file}",
+        hint="paths in a table start at its own folder or at the folder of the images",
+    )
+
+
+def join(root: Path, file: str) -> Path:
+    """One path for one file, however '..' and '.' are strewn into its name."""
+    return Path(os.path.normpath(root / file))
 
 
 def _records(path: Path) -> list[tuple[int, list[str]]]:

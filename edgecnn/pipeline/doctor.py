@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract
-from edgecnn.datasets.calibration import CalibrationSet, Survey, survey, survey_files
+from edgecnn.datasets.calibration import CalibrationSet, Survey, survey
 from edgecnn.datasets.duplicates import ALIKE, NEAR, leaders, near_any
-from edgecnn.datasets.tables import read_table
 from edgecnn.errors import DataError, EdgecnnError
 from edgecnn.graph.convergence import Convergence, convergence
 from edgecnn.pipeline.calibration import survey_calibration
 from edgecnn.pipeline.contracts import ContractOptions, float_contract
 from edgecnn.pipeline.frames import Frames
-from edgecnn.pipeline.measure import TABLES
 from edgecnn.pipeline.narrator import Narrator, Progress, Silent
 from edgecnn.pipeline.watch import Seen, look_through
 
@@ -190,15 +188,11 @@ def _light(images: CalibrationSet) -> Light | None:
 def find_overlap(
     images: CalibrationSet, against: Path | None, narrator: Narrator
 ) -> Overlap | None:
-    """Which images of a set are in an evaluation set, a folder or a table; None without one."""
+    """Which images of a set are in an evaluation set; None without one."""
     if against is None:
         return None
     with narrator.progress("overlap") as progress:
-        if against.suffix.lower() in TABLES:
-            paths = tuple(against.parent / row.file for row in read_table(against))
-            others = survey_files(paths, name=str(against), progress=progress).images
-        else:
-            others = survey(against, progress=progress).images
+        others = survey(against, progress=progress).images
     digests = set(others.digests)
     exact = np.array([look.digest in digests for look in images.looks], np.bool_)
     near = near_any(images.fingerprints, others.fingerprints)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgecnn.contract import Contract
-from edgecnn.datasets.images import image_paths, read_image
+from edgecnn.datasets.images import read_image
+from edgecnn.datasets.listing import listed_images
 from edgecnn.errors import EdgecnnError, GraphError, ModelError
 from edgecnn.files import sha256_of
 from edgecnn.graph.causes import Cause, explain
@@ -24,7 +25,6 @@ from edgecnn.graph.sensitivity import LayerError, sensitivity
 from edgecnn.graph.targets import TARGETS, find_target
 from edgecnn.onnxfile import has_contract, read_header
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
-from edgecnn.pipeline.measure import TABLES
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.runtime.preprocess import Tensor, preprocess
 
@@ -155,8 +155,7 @@ def _check_source(file: Path, step: Mapping[str, Any], against: Path, narrator: 
 
 def _tensors(options: ExplainOptions, contract: Contract, narrator: Narrator) -> Iterator[Tensor]:
     """Images spread evenly over the data, in the network's batch size."""
-    data = options.data
-    paths = image_paths(data.parent if data.suffix.lower() in TABLES else data)
+    paths = listed_images(options.data)
     count = min(options.images, len(paths))
     batch = contract.inputs[0].batch or 1
     with narrator.progress("images") as progress:

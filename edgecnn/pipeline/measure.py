@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 
 from edgecnn.contract import Contract
-from edgecnn.datasets.images import image_paths, read_image
+from edgecnn.datasets.images import read_image
 from edgecnn.datasets.labelled import LabelledImages, open_labelled
+from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
 from edgecnn.devices.find import facts_of, find_device
 from edgecnn.errors import DataError
@@ -23,7 +23,6 @@ from edgecnn.profiling.report import device_line
 from edgecnn.profiling.run import Options, profile_files
 from edgecnn.runtime.preprocess import Image
 
-TABLES = (".tsv", ".csv")
 PROFILE_IMAGES = 8
 _FRAME = (480, 640)
 
@@ -191,12 +190,7 @@ def _inputs(options: ProfileOptions) -> tuple[Image, ...]:
     if source is None:
         height, width = _FRAME
         return tuple(natural_images(PROFILE_IMAGES, height=height, width=width, seed=2))
-    folder = source.parent if source.suffix.lower() in TABLES else source
-    paths = islice(image_paths(folder), PROFILE_IMAGES)
-    images = tuple(read_image(path) for path in paths)
-    if not images:
-        raise DataError(f"{folder}: no image in it", hint="name a folder of images")
-    return images
+    return tuple(read_image(path) for path in listed_images(source)[:PROFILE_IMAGES])
 
 
 def _with(profile: Profile, accuracy: Evaluation | None) -> Profile:

@@ -80,6 +80,19 @@ def test_what_cannot_be_explained_says_why(edgecnn: Edgecnn) -> None:
         assert words in said.err, said.err
 
 
+def test_of_a_table_only_the_images_that_it_lists_are_run(edgecnn: Edgecnn) -> None:
+    onnx.save(quantized(toy.plain()), "theirs.onnx")
+    written(toy.plain())
+    photos = grey_photos("photos", 5)
+    (photos / "000.png").write_bytes(b"broken")
+    (photos / "two.tsv").write_text("001.png\t0\n004.png\t3\n")
+    said = edgecnn("explain", "theirs.onnx", *HOW, "--data", photos / "two.tsv", "--json")
+    assert said.document["images"] == 2
+    (photos / "two.tsv").write_text("001.png\t0\n005.png\t3\n")
+    said = edgecnn("explain", "theirs.onnx", *HOW, "--data", photos / "two.tsv")
+    assert "two.tsv: line 2: there is no file 005.png" in said.err
+
+
 def test_another_float_file_is_noticed(edgecnn: Edgecnn) -> None:
     made(edgecnn, written(toy.plain()))
     other = toy.plain()

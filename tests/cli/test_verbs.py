@@ -120,6 +120,17 @@ def test_models_lists_the_zoo(edgecnn: Edgecnn) -> None:
     assert rows["lenet5"]["published"] is None
 
 
+def test_a_profile_takes_the_images_that_a_table_lists(edgecnn: Edgecnn, lenet: Path) -> None:
+    folder = photos(Path("photos"), 5)
+    (folder / "000.png").write_bytes(b"broken")
+    (folder / "two.csv").write_text("001.png,0\n004.png,0\n")
+    said = edgecnn(
+        *("profile", lenet, "--images", folder / "two.csv", "--threads", "1"),
+        *("--precision", "1", "--time-limit", "1", "--json"),
+    )
+    assert said.code == 0, said.err
+
+
 def test_a_profile_of_two_files_compares_them(edgecnn: Edgecnn, lenet: Path) -> None:
     folder = photos(Path("photos"), 20)
     edgecnn("quantize", lenet, "--calibration", folder, "-o", "int8.onnx", "--effort", "fast")
