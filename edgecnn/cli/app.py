@@ -19,6 +19,7 @@ from edgecnn.cli import (
     make,
     measure,
     models,
+    quantize,
     recipes,
     use,
 )
@@ -59,7 +60,7 @@ for command in (
     look.inspect,
     make.export,
     calibrate.calibrate,
-    make.quantize,
+    quantize.quantize,
     half.half,
     make.compile_,
     measure.evaluate,

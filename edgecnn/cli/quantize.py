@@ -1,0 +1,223 @@
+"""The verb that makes INT8 files: quantize."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli import options
+from edgecnn.cli.speak import Speaker
+from edgecnn.errors import DataError
+
+if TYPE_CHECKING:
+    from edgecnn.pipeline.contracts import ContractOptions
+    from edgecnn.pipeline.jury import Budget
+    from edgecnn.pipeline.quantize import QuantizeResult
+
+
+def points(value: str) -> float:
+    """Percentage points, as 0..1."""
+    return _number(value.removesuffix("%").strip(), value, "points like 0.5") / 100
+
+
+def share(value: str) -> float:
+    """A share of images, as 0..1: 97%, 97 or 0.97."""
+    number = _number(value.removesuffix("%").strip(), value, "a share like 97%")
+    return number / 100 if value.endswith("%") or number > 1 else number
+
+
+def _number(text: str, value: str, wanted: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not {wanted}") from error
+    if not 0 <= number <= 100:
+        raise click.BadParameter(f"{value!r} is not {wanted}")
+    return number
+
+
+@click.command()
+@click.argument("file", type=options.FILE)
+@click.option(
+    "--calibration",
+    required=True,
+    help="A folder of photos, a calibration/NAME.toml, photos[:N], natural[:N], or random.",
+)
+@click.option("--images", type=click.IntRange(16), help="Use so many of them  [all]")
+@options.output
+@click.option(
+    "--target",
+    metavar="NAME",
+    help="Whom the INT8 graph is for: onnxruntime-x86, onnxruntime-x86-avx2 (7-bit weights), "
+    "onnxruntime-arm, openvino or tensorrt  [this CPU's ONNX Runtime]",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "minmax", "percentile", "mse", "entropy"]),
+    default="auto",
+    show_default=True,
+    help="How ranges are chosen.",
+)
+@click.option(
+    "--effort",
+    type=click.Choice(["fast", "default", "max"]),
+    default="default",
+    show_default=True,
+    help="fast: ranges and biases; default: channels equalized and weights rounded together too; "
+    "max: all of it for every method's ranges, the best wins (several times as long).",
+)
+@click.option("--ranges", type=options.FILE, help="Reuse the ranges of an earlier run.")
+@click.option("--keep-float", multiple=True, metavar="LAYER", help="Leave this layer in float.")
+@click.option(
+    "--per-tensor",
+    is_flag=True,
+    help="One scale for each weight, for engines that know no other; refused where it ruins.",
+)
+@click.option("--data", type=options.FILE, help="Labelled images: say what INT8 costs on them.")
+@click.option("--max-drop", type=points, help="Points of top-1 it may cost on --data: 0.5.")
+@click.option("--min-agreement", type=share, help="Least share of images with FP32's answer: 97%.")
+@click.option("--accept-loss", is_flag=True, help="Write the file though it misses the budget.")
+@options.seed
+@options.contract_options
+@options.force
+@options.speaking
+def quantize(
+    *,
+    speaker: Speaker,
+    file: Path,
+    calibration: str,
+    images: int | None,
+    output: Path | None,
+    target: str | None,
+    method: str,
+    effort: str,
+    ranges: Path | None,
+    keep_float: tuple[str, ...],
+    per_tensor: bool,
+    data: Path | None,
+    max_drop: float | None,
+    min_agreement: float | None,
+    accept_loss: bool,
+    seed: int,
+    contract: ContractOptions,
+    force: bool,
+) -> None:
+    """Turn a float file into INT8, calibrated on images.
+
+    They should be like those that the camera will see. A fifth of them is kept aside; the written
+    file is checked on these against FP32. Where a budget is missed, layers go back to float, those
+    first that give most accuracy for their time.
+
+    \b
+    edgecnn quantize mobilenetv2.onnx --calibration photos/
+    edgecnn quantize mobilenetv2.onnx --calibration photos/ --min-agreement 97%
+    edgecnn quantize mobilenetv2.onnx --calibration photos/ --data labelled/ --max-drop 0.5
+    edgecnn quantize theirs.onnx --calibration photos/ --mean 127.5 --std 127.5
+    """  # noqa: D301  \b is click's word for 'do not wrap'
+    from edgecnn.cli.measure import split_labels
+    from edgecnn.onnxfile import has_contract
+    from edgecnn.pipeline.calibration import find_calibration
+    from edgecnn.pipeline.quantize import QuantizeOptions
+    from edgecnn.pipeline.quantize import quantize as quantize_file
+
+    if data is not None and not data.exists():
+        raise DataError(f"{data}: no such folder or table", hint="check the path to the data")
+    contract, table = split_labels(contract)
+    budget = _budget(max_drop, min_agreement, data, table, accept_loss=accept_loss)
+    found = find_calibration(calibration, limit=images, seed=seed)
+    chosen = QuantizeOptions(
+        target=target,
+        method=method,
+        effort=effort,
+        ranges=ranges,
+        keep_float=keep_float,
+        budget=budget,
+        per_tensor=per_tensor,
+        seed=seed,
+        against=data,
+        contract=contract,
+    )
+    result = quantize_file(
+        file, found, options=chosen, output=output, force=force, narrator=speaker
+    )
+    accuracy = _accuracy(speaker, result, data, table, contract) if data else None
+    # A plain source would need to be told again how its images are prepared.
+    both = f"{file} " if has_contract(file) else ""
+    speaker.next(f"edgecnn profile {both}{result.path}")
+    speaker.result(_quantize_json(result) | {"accuracy": accuracy})
+
+
+def _budget(
+    max_drop: float | None,
+    min_agreement: float | None,
+    data: Path | None,
+    table: Path | None,
+    *,
+    accept_loss: bool,
+) -> Budget | None:
+    from edgecnn.pipeline.jury import Budget
+    from edgecnn.profiling.budget import Limit
+
+    if max_drop is not None and min_agreement is not None:
+        raise click.UsageError("--max-drop and --min-agreement: one budget at a time")
+    if max_drop is not None:
+        return Budget(Limit("drop", max_drop), data, table, accept_loss)
+    if min_agreement is not None:
+        return Budget(Limit("agreement", min_agreement), data, table, accept_loss)
+    if accept_loss:
+        raise click.UsageError("--accept-loss goes with --max-drop or --min-agreement")
+    return None
+
+
+def _accuracy(
+    speaker: Speaker,
+    result: QuantizeResult,
+    data: Path,
+    table: Path | None,
+    contract: ContractOptions,
+) -> dict[str, Any]:
+    """What INT8 costs on labelled images; a budget has evaluated it already."""
+    from edgecnn.cli.measure import evaluate_files, show_evaluations
+
+    budget = result.verification.budget
+    if budget is not None and budget.evaluation is not None:
+        document = show_evaluations(speaker, (budget.evaluation,))
+    else:
+        contract = dataclasses.replace(contract, labels=table or contract.labels)
+        document = evaluate_files(
+            speaker, (result.path,), data=data, against=result.source, contract=contract
+        )
+    evaluated: dict[str, Any] = document["results"][0]
+    return evaluated
+
+
+def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
+    from edgecnn.pipeline.checkup_json import document
+    from edgecnn.pipeline.quantize import ranges_path
+
+    quantized, verification = result.quantized, result.verification
+    budget = verification.budget
+    return {
+        "format": 1,
+        "input": str(result.source),
+        "output": str(result.path),
+        "ranges": str(ranges_path(result.path)),
+        "target": result.target,
+        "method": quantized.ranges.method,
+        "calibration_images": result.calibration_images,
+        "calibration": document(result.checkup),
+        "float_layers": list(quantized.float_layers),
+        "steps": [
+            {"name": step.name, "gained_db": step.gained_db, "kept": step.kept}
+            for step in quantized.steps
+        ],
+        "check": verification.document(),
+        "boxes": None if verification.boxes is None else dataclasses.asdict(verification.boxes),
+        "budget": None if budget is None else budget.document(),
+        "size_bytes": result.path.stat().st_size,
+        "wall_s": result.wall_s,
+        "peak_rss_bytes": result.peak_rss_bytes,
+    }
