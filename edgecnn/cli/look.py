@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecnn.cli import layers, options
+from edgecnn.cli import layers, options, steps
 from edgecnn.cli.speak import Speaker
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ def _facts(contract: Contract) -> list[tuple[str, str]]:
         ("labels", f"{len(contract.labels)}" if contract.labels else "none"),
         ("golden", "class " + str(contract.golden.top[0][0]) if contract.golden else "none"),
     ]
-    facts += [("step", _step(step)) for step in provenance.get("steps", ())]
-    return facts
+    return [*facts, *steps.told(provenance)]
 
 
 def _tensor(spec: Any) -> str:
@@ -88,17 +86,3 @@ def _filter(recipe: Any) -> str:
 
 def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:g}" for value in values)
-
-
-def _step(step: Any) -> str:
-    return ", ".join(text.removeprefix("step ") for text in _told(step))
-
-
-def _told(step: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Plain values, those of a check or a budget inside it too; what is not there is left out."""
-    for key, value in step.items():
-        if isinstance(value, dict):
-            yield from _told(value, f"{prefix}{key} ")
-        elif isinstance(value, (str, int, float)) and value is not False and value != "":
-            text = "" if value is True else f" {value}"
-            yield f"{prefix}{key}{text}"
