@@ -12,6 +12,7 @@ from onnx import ModelProto
 from edgecnn.errors import GraphError
 from edgecnn.graph.session import Array, Session
 from edgecnn.graph.wiring import FloatArray
+from edgecnn.runtime.results import is_map
 
 BEST_DB = 120.0  # what float32 itself can show
 _LEAST_POWER = 1e-30
@@ -86,8 +87,7 @@ class Judge:
 
 def _rows(output: Array) -> FloatArray:
     """A map of classes keeps them on the second axis; whatever else there is counts as classes."""
-    is_map = output.ndim == 4 and 1 not in output.shape[2:]
-    shape = (*output.shape[:2], -1) if is_map else (output.shape[0], -1)
+    shape = (*output.shape[:2], -1) if is_map(output.shape) else (output.shape[0], -1)
     return np.asarray(output.reshape(shape), np.float32)
 
 

@@ -22,6 +22,8 @@ from edgecnn.errors import ContractError, DataError, ModelError, UsageError
 from edgecnn.files import read_error
 from edgecnn.onnxfile import Header, read_contract, read_header
 from edgecnn.pipeline.boxes import describe
+from edgecnn.pipeline.narrator import Narrator
+from edgecnn.runtime.results import is_map
 
 _CROP_SHARE = 0.875  # of the resized short side: what ImageNet evaluation has always cut out
 
@@ -100,13 +102,18 @@ def task_of(outputs: tuple[TensorSpec, ...], detection: Detection | None) -> Tas
     """What a network is for, by its description or by the shape of its first output."""
     if detection is not None:
         return "detection"
-    return "segmentation" if _is_map(outputs[0]) else "classification"
+    return "segmentation" if is_map(outputs[0].shape) else "classification"
 
 
-def _is_map(output: TensorSpec) -> bool:
-    """Whether an output has a class for each place, as (batch, classes, height, width)."""
-    places = output.shape[2:]
-    return len(output.shape) == 4 and all(size != 1 for size in places)
+def tell_judged(path: Path, contract: Contract, narrator: Narrator) -> None:
+    """Warn where a file has several outputs and it is the first that its answers are taken from."""
+    first, *others = contract.outputs
+    if others and contract.task != "detection":
+        shape = "x".join(str(size) for size in first.shape)
+        narrator.warn(
+            f"{path}: has {1 + len(others)} outputs, and is judged by the first, "
+            f"{first.name!r} ({shape})"
+        )
 
 
 def class_count(output: TensorSpec) -> int | None:
@@ -115,7 +122,7 @@ def class_count(output: TensorSpec) -> int | None:
     Those of (batch, classes, 1, 1) count like those of (batch, classes).
     """
     shape = output.shape
-    channels_first = len(shape) == 4 and (_is_map(output) or shape[2:] == (1, 1))
+    channels_first = len(shape) == 4 and (is_map(shape) or shape[2:] == (1, 1))
     classes = (shape[1] if channels_first else shape[-1]) if shape else None
     return classes if isinstance(classes, int) else None
 

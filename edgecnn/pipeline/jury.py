@@ -26,6 +26,7 @@ from edgecnn.profiling.accuracy import (
 from edgecnn.profiling.budget import Limit, Verdict, judge_agreement, judge_drop
 from edgecnn.profiling.records import Evaluation
 from edgecnn.runtime.model import Model
+from edgecnn.runtime.results import is_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,7 @@ def make_jury(
     """The jury of a budget; raises DataError for labelled images that do not fit, UsageError for
     a network that gives no class for each image.
     """
-    outputs = contract.outputs[0].shape
-    if contract.task != "classification" or (len(outputs) == 4 and set(outputs[2:]) != {1}):
+    if contract.task != "classification" or is_map(contract.outputs[0].shape):
         raise UsageError(
             f"{source}: it gives no class for each image, which is what a budget counts",
             hint="quantize it without a budget: boxes, or pixels, are compared all the same",

@@ -19,6 +19,7 @@ from edgecnn.runtime.compiled import compile_engine
 from edgecnn.runtime.engines.ort import OrtEngine
 from edgecnn.runtime.model import Model, load
 from edgecnn.runtime.preprocess import Image
+from edgecnn.runtime.results import is_map
 
 FloatArray = NDArray[np.float32]
 
@@ -62,7 +63,7 @@ def prove(reference: Model, model: Model, images: Iterable[Image]) -> Proof:
         wanted, given = (each.outputs(each.preprocess(image)) for each in (reference, model))
         checks = [compare(_row(a), _row(b)) for a, b in zip(wanted, given, strict=True)]
         ratios.append(sum(check.sqnr_db for check in checks) / len(checks))
-        maps = wanted[0].ndim == 4 and wanted[0][0, 0].size > 1
+        maps = is_map(wanted[0].shape)
         agreements.append(_agreement(wanted[0], given[0]) if maps else checks[0].top1_agreement)
     if not ratios:
         raise DataError("no images to judge by", hint="give at least 16 calibration images")

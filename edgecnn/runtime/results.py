@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,18 @@ class Label:
     index: int
     name: str
     score: float
+
+
+def is_map(shape: Sequence[int | str]) -> bool:
+    """Whether an output has a class for each place: (batch, classes, height, width).
+
+    (batch, classes, 1, 1) is one row of classes, and so is (batch, 1, 1, classes), which networks
+    with the channels last give. One line of places, (batch, classes, 1, width), is a map.
+    """
+    if len(shape) != 4:
+        return False
+    channels, *places = shape[1:]
+    return places.count(1) < (1 if channels == 1 else 2)
 
 
 def classification(output: NDArray[Any], contract: Contract, *, top: int = 5) -> tuple[Label, ...]:

@@ -163,12 +163,17 @@ def test_a_budget_that_means_nothing_is_refused(
     assert not Path("net.int8.onnx").exists()
 
 
+def put_output_shape(model: ModelProto, shape: tuple[int, ...]) -> None:
+    dims = model.graph.output[0].type.tensor_type.shape.dim
+    del dims[:]
+    for size in shape:
+        dims.add().dim_value = size
+
+
 def test_a_network_without_classes_has_no_budget(edgecnn: Edgecnn) -> None:
     net = toy.Net()
     model = net.model(net.conv(net.relu(net.conv("image", 8)), toy.CLASSES))
-    del model.graph.output[0].type.tensor_type.shape.dim[:]
-    for size in (1, toy.CLASSES, 16, 16):
-        model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = size
+    put_output_shape(model, (1, toy.CLASSES, 16, 16))
     file = written(model)
     said = edgecnn(
         *quantize(edgecnn, file, "--calibration", "natural:16", "--min-agreement", "97%")
@@ -178,6 +183,17 @@ def test_a_network_without_classes_has_no_budget(edgecnn: Edgecnn) -> None:
     said = edgecnn(*quantize(edgecnn, file, "--calibration", "natural:20"))
     assert said.code == 0, said.err
     assert "% of the pixels agree" in said.out
+
+
+def test_classes_on_the_last_axis_are_no_map(edgecnn: Edgecnn) -> None:
+    net = toy.Net()
+    pooled = net.node("GlobalAveragePool", net.conv(net.relu(net.conv("image", 8)), toy.CLASSES))
+    model = net.model(net.node("Transpose", pooled, perm=[0, 2, 3, 1]))
+    put_output_shape(model, (1, 1, 1, toy.CLASSES))
+    options = ("--calibration", "natural:20", "--min-agreement", "50%")
+    said = edgecnn(*quantize(edgecnn, written(model), *options))
+    assert said.code == 0, said.err
+    assert re.search(r"^check .* top-1 agreement ", said.out, re.MULTILINE)
 
 
 def test_as_a_process_of_its_own(tmp_path: Path) -> None:
