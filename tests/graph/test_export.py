@@ -16,12 +16,11 @@ from torch import nn
 from edgecnn.errors import GraphError, ParityError
 from edgecnn.graph.export import export_checked
 from edgecnn.graph.model_io import opset_of
-from edgecnn.graph.opset import lower_to_17
 from edgecnn.graph.parity import answers, check_parity, compare_outputs
 from edgecnn.graph.torch_export import Exporter, export_module, torch_answers
 from tests.graph.torch_nets import (
+    SHAPE,
     Branch,
-    Folded,
     Halves,
     LargestOfMap,
     Layers,
@@ -30,15 +29,9 @@ from tests.graph.torch_nets import (
     Pair,
     Pooled,
     SingularValues,
+    images,
     residual,
 )
-
-SHAPE = (1, 3, 16, 16)
-
-
-def images(count: int) -> tuple[np.ndarray, ...]:
-    rng = np.random.default_rng(0)
-    return tuple(rng.normal(size=SHAPE).astype(np.float32) for _ in range(count))
 
 
 def sizes(model: ModelProto, batch: int) -> tuple[int, ...]:
@@ -206,69 +199,6 @@ def test_an_open_batch(exporter: Exporter) -> None:
 def test_what_mixes_the_images_of_a_batch_has_no_open_batch() -> None:
     with pytest.raises(GraphError, match=r"the shape of its output is open: \(1, 768\*batch\)"):
         export_module(OneRow(), input_shape=SHAPE, batch="dynamic")
-
-
-# The opset
-
-
-def test_a_reduction_is_written_in_the_words_of_opset_17() -> None:
-    old = export_module(LargestOfMap(), input_shape=SHAPE)
-    new = export_module(LargestOfMap(), input_shape=SHAPE, opset=18)
-    assert (opset_of(old), opset_of(new)) == (17, 18)
-    assert [len(model.graph.node[0].input) for model in (old, new)] == [1, 2]
-    (left,), (right,) = (next(answers(model, images(1))) for model in (old, new))
-    assert np.array_equal(left, images(1)[0].max((2, 3)))
-    assert np.array_equal(left, right)
-
-
-class Parts(nn.Module):
-    """The channels in `count` parts, the last one as what is left, added up."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.count = count
-        self.conv = nn.Conv2d(3, 8, 1)
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        parts = self.conv(maps).chunk(self.count, 1)
-        return torch.cat([part.mean((1, 2, 3), keepdim=True) for part in parts], 1).flatten(1)
-
-
-@pytest.mark.parametrize("count", [2, 3])
-def test_parts_are_written_in_the_words_of_opset_17(count: int) -> None:
-    exported = export_checked(Parts(count), input_shape=SHAPE, images=images(2))
-    assert (exported.exporter, opset_of(exported.model)) == ("dynamo", 17)
-    assert "Split" in {node.op_type for node in exported.model.graph.node}
-
-
-def test_unequal_parts_without_their_sizes_need_opset_18() -> None:
-    def split(*sizes: int) -> ModelProto:
-        names = [f"part{index}" for index in range(len(sizes))]
-        node = onnx.helper.make_node("Split", ["maps"], names, axis=1, num_outputs=len(sizes))
-        maps, *parts = (
-            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (1, size))
-            for name, size in zip(("maps", *names), (8, *sizes), strict=True)
-        )
-        graph = onnx.helper.make_graph([node], "split", [maps], parts)
-        opset = onnx.helper.make_opsetid("", 18)
-        return onnx.helper.make_model(graph, opset_imports=[opset])
-
-    even = split(2, 2, 2, 2)
-    lower_to_17(even)
-    assert opset_of(even) == 17
-    with pytest.raises(GraphError):
-        lower_to_17(split(3, 3, 2))
-
-
-def test_a_network_that_needs_opset_18_gets_it_and_says_so() -> None:
-    exported = export_checked(Folded(), input_shape=SHAPE, images=images(2))
-    assert exported.opset == opset_of(exported.model) == 18
-    assert exported.notes == ("written with opset 18: the network needs more than 17",)
-
-
-def test_older_opsets_are_refused() -> None:
-    with pytest.raises(GraphError, match="opset 16 is too old"):
-        export_module(residual(), input_shape=SHAPE, opset=16)
 
 
 # The whole step

@@ -1,10 +1,18 @@
-"""Small PyTorch networks, each with one thing that exporters stumble over."""
+"""Small PyTorch networks, each with one thing that exporters stumble over, and images for them."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+SHAPE = (1, 3, 16, 16)
+
+
+def images(count: int) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(0)
+    return tuple(rng.normal(size=SHAPE).astype(np.float32) for _ in range(count))
 
 
 class Residual(nn.Module):
