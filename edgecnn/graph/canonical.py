@@ -7,10 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgecnn.graph.model_io import shapes_of
+from edgecnn.graph.model_io import Shape, shapes_of
 from edgecnn.graph.wiring import attribute, bypass, drop_unused, integer_list, set_nodes
-
-Shape = tuple[int | None, ...]
 
 _CONSTANT_KINDS = {
     "value_float": np.float32, "value_floats": np.float32,

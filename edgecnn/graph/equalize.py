@@ -18,6 +18,7 @@ import numpy as np
 from onnx import ModelProto
 
 from edgecnn.graph.integers import activation_qparams, quantize_weight
+from edgecnn.graph.model_io import copied
 from edgecnn.graph.plan import Layer, Plan
 from edgecnn.graph.session import Session
 from edgecnn.graph.targets import Target
@@ -70,8 +71,7 @@ def equalize(
     if not links:
         return None
     seen = observe_channels(model, links, images, threads=threads, progress=progress)
-    scaled = ModelProto()
-    scaled.CopyFrom(model)
+    scaled = copied(model)
     changed = False
     for link in links:
         factors = choose_factors(scaled, link, seen[link.between], plan, target)

@@ -27,8 +27,6 @@ from edgecnn.graph.wiring import (
 
 LAYERS = ("Conv", "Gemm")  # what can take a scale and an offset for each output channel
 
-Shapes = dict[str, tuple[int | None, ...]]
-
 
 def fold(model: ModelProto) -> ModelProto:
     """The folded model; the argument, in normal form (`read_model`), is changed in place."""

@@ -19,7 +19,7 @@ from edgecnn.errors import GraphError, UsageError
 from edgecnn.graph.extremes import Extremes, find_extremes
 from edgecnn.graph.fold import fold
 from edgecnn.graph.load import load_onnx, modernize
-from edgecnn.graph.model_io import infer_shapes
+from edgecnn.graph.model_io import copied, infer_shapes
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.parity import Parity, compare
 from edgecnn.graph.rounded import rounded
@@ -104,9 +104,7 @@ def halve_model(
 
 def _readable(source: Path | ModelProto) -> ModelProto:
     """A model with its types inferred; a float one folded, so that batch norms cannot overflow."""
-    model = modernize(load_onnx(source)) if isinstance(source, Path) else ModelProto()
-    if isinstance(source, ModelProto):
-        model.CopyFrom(source)
+    model = modernize(load_onnx(source)) if isinstance(source, Path) else copied(source)
     if any(node.op_type in _SCALES for node in model.graph.node):
         for index, node in enumerate(model.graph.node):
             node.name = node.name or f"{node.op_type}_{index}"

@@ -11,7 +11,7 @@ from onnx import ModelProto
 from edgecnn.contract import TensorSpec
 from edgecnn.errors import FileError, GraphError, ModelError
 from edgecnn.graph.light import check, lighten
-from edgecnn.graph.model_io import NEWEST_IR, OLDEST_OPSET, opset_of
+from edgecnn.graph.model_io import NEWEST_IR, OLDEST_OPSET, drop_weight_inputs, opset_of
 from edgecnn.graph.names import strip_notes
 from edgecnn.graph.opset import raise_to, set_opset
 from edgecnn.onnxfile import read_header
@@ -72,10 +72,7 @@ def modernize(model: ModelProto) -> ModelProto:
 
 
 def _take_weights_apart(model: ModelProto) -> None:
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [item for item in model.graph.input if item.name not in weights]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
+    drop_weight_inputs(model)
     model.ir_version = max(model.ir_version, _OLDEST_IR)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from onnx import ModelProto
 
+from edgecnn.graph.model_io import copied
 from edgecnn.graph.plan import Layer, Plan
 from edgecnn.graph.prefix import Prefix
 from edgecnn.graph.session import Array
@@ -27,8 +28,7 @@ def mend(
 
     `images` is a bounded number of preprocessed images; `progress` is called once a layer.
     """
-    mended = ModelProto()
-    mended.CopyFrom(quantized)
+    mended = copied(quantized)
     prefix = Prefix(mended, images, threads=threads)
     for layer in plan.layers:
         for repair in repairs:

@@ -11,7 +11,25 @@ from edgecnn.errors import GraphError
 OLDEST_OPSET = 13  # the first with a scale per channel in DequantizeLinear
 NEWEST_IR = 10  # the newest that ONNX Runtime 1.18 reads
 
+Shape = tuple[int | None, ...]
+"""The sizes of a tensor; None stands for a dimension that is open."""
+
 _SMALL_ELEMENTS = 64  # shapes and axes, which inference needs to know
+
+
+def copied(model: ModelProto) -> ModelProto:
+    """A copy of a model, weights and all."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def drop_weight_inputs(model: ModelProto) -> None:
+    """Take the weights from the inputs, where old exporters list them, in place."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [item for item in model.graph.input if item.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
 
 
 def infer_shapes(model: ModelProto) -> ModelProto:
@@ -32,8 +50,8 @@ def opset_of(model: ModelProto) -> int:
     return max(versions, default=0)
 
 
-def shapes_of(model: ModelProto) -> dict[str, tuple[int | None, ...]]:
-    """The known shapes by tensor name; None stands for a dimension that is open."""
+def shapes_of(model: ModelProto) -> dict[str, Shape]:
+    """The known shapes by tensor name."""
     infos = (*model.graph.input, *model.graph.value_info, *model.graph.output)
     return {
         info.name: tuple(

@@ -10,7 +10,7 @@ from onnx import AttributeProto, ModelProto, TensorProto, numpy_helper
 from edgecnn.errors import GraphError
 from edgecnn.graph.canonical import canonicalize
 from edgecnn.graph.load import load_onnx, modernize
-from edgecnn.graph.model_io import infer_shapes
+from edgecnn.graph.model_io import copied, drop_weight_inputs, infer_shapes
 from edgecnn.graph.wiring import put_constant, wiring
 
 _INTEGER_OPS = ("ConvInteger", "MatMulInteger", "QGemm", "MatMulNBits")
@@ -23,21 +23,16 @@ def read_model(source: Path | ModelProto) -> ModelProto:
     node with a name of its own, shapes inferred, a global mean as GlobalAveragePool. Raises
     ModelError where it is no ONNX model, GraphError where it cannot be quantized.
     """
-    model = load_onnx(source) if isinstance(source, Path) else _copy(source)
+    model = load_onnx(source) if isinstance(source, Path) else copied(source)
     _check_graph(model)
     model = infer_shapes(modernize(model))
     canonicalize(model)
-    _weights_are_no_inputs(model)
+    drop_weight_inputs(model)
+    _check_input(model)
     _check_weights(model)
     _unshare(model)
     _name_nodes(model)
     return infer_shapes(model)
-
-
-def _copy(model: ModelProto) -> ModelProto:
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def _check_graph(model: ModelProto) -> None:
@@ -63,11 +58,8 @@ def _is_quantized(op_type: str) -> bool:
     return "QuantizeLinear" in op_type or op_type.startswith("QLinear") or op_type in _INTEGER_OPS
 
 
-def _weights_are_no_inputs(model: ModelProto) -> None:
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [item for item in model.graph.input if item.name not in weights]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
+def _check_input(model: ModelProto) -> None:
+    inputs = model.graph.input
     if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
         raise GraphError(
             f"the model has {len(inputs)} inputs; one in float32 is what can be quantized",

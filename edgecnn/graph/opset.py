@@ -8,7 +8,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference, v
 from edgecnn.errors import GraphError
 from edgecnn.graph.light import check
 from edgecnn.graph.model_io import NEWEST_IR, opset_of
-from edgecnn.graph.wiring import attribute, number, set_attribute
+from edgecnn.graph.wiring import attribute, drop_attribute, number, set_attribute
 
 # Opset 18 moved the axes of these from an attribute to an input.
 _REDUCTIONS = (
@@ -31,7 +31,7 @@ def lower_to_17(model: ModelProto) -> None:
             _axes_to_attribute(node, constants)
         elif node.op_type == "Split" and (len(node.input) > 1 or _splits_evenly(model, node)):
             # Opset 17 knows no number of parts: without their sizes, they are equal.
-            _drop_attribute(node, "num_outputs")
+            drop_attribute(node, "num_outputs")
     set_opset(model, 17)
     check(model)
 
@@ -42,7 +42,7 @@ def _axes_to_attribute(node: NodeProto, constants: dict[str, onnx.TensorProto]) 
     axes = numpy_helper.to_array(constants[node.input[1]]).ravel().tolist()
     if axes or not attribute(node, "noop_with_empty_axes", 0):
         del node.input[1:]
-        _drop_attribute(node, "noop_with_empty_axes")
+        drop_attribute(node, "noop_with_empty_axes")
     if axes:
         set_attribute(node, "axes", axes)
 
@@ -57,12 +57,6 @@ def _splits_evenly(model: ModelProto, node: NodeProto) -> bool:
         if info.name in node.output
     ]
     return len(sizes) == len(node.output) and len(set(sizes)) == 1 and sizes[0] > 0
-
-
-def _drop_attribute(node: NodeProto, name: str) -> None:
-    kept = [item for item in node.attribute if item.name != name]
-    del node.attribute[:]
-    node.attribute.extend(kept)
 
 
 def raise_to(model: ModelProto, opset: int) -> ModelProto:

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from edgecnn.errors import GraphError
+from edgecnn.graph.model_io import copied
 from edgecnn.graph.plan import LAYER_OPS
 from edgecnn.graph.session import Array
 from edgecnn.graph.shift import SHIFTED
@@ -158,8 +159,7 @@ def cut(model: ModelProto, probes: Collection[Probe]) -> ModelProto:
     Its inputs are the probes that something reads, its outputs `made_name` of those that something
     makes.
     """
-    part, at = ModelProto(), dict.fromkeys(probe.tensor for probe in probes)
-    part.CopyFrom(model)
+    part, at = copied(model), dict.fromkeys(probe.tensor for probe in probes)
     made: list[str] = []
     for node in part.graph.node:
         for index, name in enumerate(node.output):
@@ -230,8 +230,7 @@ def _real(name: str, edges: Wiring) -> tuple[FloatArray, int] | None:
 
 def with_rounded_weights(model: ModelProto, layers: dict[str, RoundedLayer]) -> ModelProto:
     """A copy of the float model with the weights and biases that the quantized one has."""
-    half = ModelProto()
-    half.CopyFrom(model)
+    half = copied(model)
     for node in half.graph.node:
         layer = layers.get(node.name)
         if layer is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from edgecnn.graph.model_io import copied
 from edgecnn.graph.wiring import put_constant, set_nodes
 
 _SPLITTER = np.float32(2**13 + 1)
@@ -23,8 +24,7 @@ def rounded(model: ModelProto) -> ModelProto:
 
     Subnormal numbers and overflow are not imitated: the scan for extremes looks for those.
     """
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    copy = copied(model)
     graph = copy.graph
     infos = (*graph.input, *graph.value_info, *graph.output)
     kinds = {info.name: info.type.tensor_type.elem_type for info in infos}

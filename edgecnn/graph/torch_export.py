@@ -22,7 +22,7 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 from edgecnn.errors import EdgecnnError, GraphError
 from edgecnn.graph.canonical import canonicalize
 from edgecnn.graph.light import check, lighten, put_graph
-from edgecnn.graph.model_io import opset_of
+from edgecnn.graph.model_io import copied, opset_of
 from edgecnn.graph.names import name_graph, strip_notes
 from edgecnn.graph.opset import lower_to_17, set_opset
 from edgecnn.graph.torch_errors import chooses_path, does_not_run, explained
@@ -222,8 +222,7 @@ def _finished(model: ModelProto, *, opset: int, state_names: Collection[str]) ->
 
 
 def _lowered(light: ModelProto) -> ModelProto:
-    lowered = ModelProto()
-    lowered.CopyFrom(light)
+    lowered = copied(light)
     try:
         lower_to_17(lowered)
     except GraphError:

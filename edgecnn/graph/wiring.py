@@ -83,9 +83,15 @@ def integer_list(node: NodeProto, name: str, default: Sequence[int] = ()) -> tup
 
 def set_attribute(node: NodeProto, name: str, value: object) -> None:
     """Set or replace a node's attribute."""
+    drop_attribute(node, name)
+    node.attribute.append(helper.make_attribute(name, value))
+
+
+def drop_attribute(node: NodeProto, name: str) -> None:
+    """Take an attribute from a node, if it is there."""
     kept = [item for item in node.attribute if item.name != name]
     del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute(name, value)])
+    node.attribute.extend(kept)
 
 
 def put_constant(model: ModelProto, name: str, value: NDArray[np.generic]) -> None:
