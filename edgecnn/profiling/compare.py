@@ -13,7 +13,7 @@ from edgecnn.profiling.statistics import (
     CLAIM_CONFIDENCE,
     MIN_RUNS_P99,
     Interval,
-    quantile_interval,
+    quantile_intervals,
     ratio_interval,
 )
 
@@ -51,8 +51,9 @@ def latency(profile: Profile) -> Latency:
     """The percentiles of a profile that its samples support."""
     blocks = profile.measurement.blocks
     missing = max(0, MIN_RUNS_P99 - len(profile.measurement.latencies_ns))
-    p50, p90, p99 = (quantile_interval(blocks, p).scaled(_MS) for p in (0.5, 0.9, 0.99))
-    return Latency(p50, p90, None if missing else p99, missing)
+    shares = (0.5, 0.9) if missing else (0.5, 0.9, 0.99)
+    p50, p90, *p99 = (found.scaled(_MS) for found in quantile_intervals(blocks, shares))
+    return Latency(p50, p90, p99[0] if p99 else None, missing)
 
 
 def names(profiles: Sequence[Profile]) -> tuple[str, ...]:

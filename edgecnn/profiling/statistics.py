@@ -68,6 +68,22 @@ def quantile_interval(
     return Interval(value, float(everything[max(0, low)]), float(everything[min(last, high)]))
 
 
+def quantile_intervals(blocks: Sequence[Block], shares: Sequence[float]) -> tuple[Interval, ...]:
+    """The quantiles of some ascending shares, with ends that ascend like them.
+
+    Alone, a p90 can reach higher than the p99: its share of samples may be known less well. But if
+    the p90 may lie at x, so may whatever lies above it. So an end that a neighbour contradicts is
+    moved outwards; inwards it would hold the truth less often than it says.
+    """
+    found = [quantile_interval(blocks, share) for share in shares]
+    highs = np.maximum.accumulate([each.high for each in found])
+    lows = np.minimum.accumulate([each.low for each in found[::-1]])[::-1]
+    return tuple(
+        Interval(each.value, float(low), float(high))
+        for each, low, high in zip(found, lows, highs, strict=True)
+    )
+
+
 def _share_error(blocks: Sequence[Block], value: float, p: float) -> float:
     """The standard error of the share of samples up to `value`, from how blocks differ."""
     sizes = np.array([block.size for block in blocks], dtype=np.float64)

@@ -17,6 +17,7 @@ from edgecnn.profiling.statistics import (
     paired_drop_interval,
     quantile,
     quantile_interval,
+    quantile_intervals,
     ratio_interval,
     student_t,
     wilson_interval,
@@ -73,6 +74,32 @@ def test_blocks_that_differ_make_the_median_less_sure_than_their_runs_suggest() 
         quantile_interval(list(blocks), 0.5).half_width
         > 1.5 * quantile_interval(list(shuffled), 0.5).half_width
     )
+
+
+SHARES = (0.5, 0.9, 0.99)
+
+
+@given(LATENCIES)
+def test_intervals_ascend_like_their_quantiles_and_lose_nothing(lists: list[list[int]]) -> None:
+    blocks = as_blocks(lists)
+    found = quantile_intervals(blocks, SHARES)
+    assert [each.low for each in found] == sorted(each.low for each in found)
+    assert [each.high for each in found] == sorted(each.high for each in found)
+    for each, share in zip(found, SHARES, strict=True):
+        alone = quantile_interval(blocks, share)
+        assert each.value == alone.value
+        assert each.low <= alone.low
+        assert alone.high <= each.high
+
+
+def test_a_p99_may_lie_as_high_as_the_p90() -> None:
+    # Two of twelve blocks are slow throughout, and in each one run of a hundred takes far longer:
+    # how the blocks differ says little about the p90 and much about the p99.
+    steady, slow = np.arange(99), np.arange(100, 199)
+    blocks = [np.append(slow if i < 2 else steady, 1000 + i) for i in range(12)]
+    p90, p99 = (quantile_interval(blocks, share) for share in (0.9, 0.99))
+    assert p90.high > p99.high, "each alone contradicts the other"
+    assert quantile_intervals(blocks, SHARES)[2].high == p90.high
 
 
 def test_459_runs_are_the_fewest_whose_largest_lies_above_the_p99() -> None:
