@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edgecnn.contract import METADATA_KEY, Contract, Dimension, TensorSpec, from_json, to_json
 from edgecnn.errors import ContractError, ModelError
+from edgecnn.external import external_file
 from edgecnn.files import atomic_path, sha256_of
 from edgecnn.protobuf import (
     MalformedError,
@@ -117,6 +118,7 @@ _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11)
 _TENSOR_DIMS, _TENSOR_DTYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 8, 9, 13
+_TENSOR_LOCATION, _EXTERNAL = 14, 1  # and the value that means a file of its own
 _FLOAT16 = 10
 _SCALED_OPS, _SCALE = ("QuantizeLinear", "DequantizeLinear"), 1  # and which input the scale is
 _QUANTIZED_OPS = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "DynamicQuantizeLinear")
@@ -242,18 +244,26 @@ class _Walker:
                 raw_bytes = len(field.payload)
             elif field.number == _TENSOR_EXTERNAL:
                 external.update([_entry(field.payload)])
+            elif field.number == _TENSOR_LOCATION and field.value == _EXTERNAL:
+                external.setdefault("location", "")
         self._note(name, dtype)
-        self._check_size(name, math.prod(dims), dtype, raw_bytes)
-        if external:
-            self._check_external(external.get("location", ""))
+        claimed = self._check_size(name, math.prod(dims), dtype, raw_bytes)
+        self._note_external(name, external, claimed)
         return name
+
+    def _note_external(self, name: str, entries: dict[str, str], claimed: int | None) -> None:
+        if entries:
+            self._external.add(external_file(self._path, name, entries, claimed_bytes=claimed))
 
     def _note(self, name: str, dtype: int) -> None:
         if dtype == _FLOAT16:
             self._half.add(name)
             self._halves += 1
 
-    def _check_size(self, name: str, elements: int, dtype: int, raw_bytes: int | None) -> None:
+    def _check_size(
+        self, name: str, elements: int, dtype: int, raw_bytes: int | None
+    ) -> int | None:
+        """The bytes that a tensor claims to have, None for types whose size is not known."""
         _, element_bytes = _DTYPES.get(dtype, ("", 0))
         claimed = elements * max(element_bytes, 1)
         if claimed > MAX_TENSOR_BYTES:
@@ -265,21 +275,7 @@ class _Walker:
                 f"{self._path}: tensor {name[:60]!r} claims {claimed} bytes, holds {raw_bytes}",
                 hint=_DAMAGED,
             )
-
-    def _check_external(self, location: str) -> None:
-        folder = self._path.resolve().parent
-        target = (folder / location).resolve()
-        if not location or not target.is_relative_to(folder):
-            raise ModelError(
-                f"{self._path}: keeps weights outside its own folder ({location[:80]!r})",
-                hint="a model must not read files elsewhere: save it as one file",
-            )
-        if not target.is_file():
-            raise ModelError(
-                f"{self._path}: its weights file {location[:80]!r} is missing",
-                hint="put it beside the model",
-            )
-        self._external.add(location)
+        return claimed if element_bytes else None
 
     def _value_info(self, data: memoryview) -> TensorSpec:
         found = by_number(data)

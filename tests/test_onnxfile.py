@@ -137,6 +137,67 @@ def test_external_weights_that_are_missing_are_named(path: Path) -> None:
         read_header(path)
 
 
+def with_external(entries: dict[str, str], *, dtype: int = TensorProto.FLOAT) -> bytes:
+    """The toy with its 24 bytes of weights in a file of their own."""
+    made = model()
+    tensor = made.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location, tensor.data_type = TensorProto.EXTERNAL, dtype
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
+    return bytes(made.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [{}, {"offset": "0"}, {"offset": "16"}, {"length": "24"}, {"offset": "16", "length": "24"}],
+)
+def test_external_weights_that_are_there_are_accepted(path: Path, entries: dict[str, str]) -> None:
+    path.with_name("toy.bin").write_bytes(bytes(40))
+    path.write_bytes(with_external({"location": "toy.bin", **entries}))
+    assert read_header(path).external == ("toy.bin",)
+    assert onnx.load(path).graph.initializer[0].raw_data
+
+
+@pytest.mark.parametrize(
+    ("entries", "cause"),
+    [
+        ({"offset": "17"}, r"tensor 'w' lies in bytes 17 to 41 of 'toy\.bin', which has 40"),
+        ({"offset": "17", "length": "24"}, "bytes 17 to 41"),
+        ({"offset": "99999999999999999"}, "bytes 99999999999999999 to"),
+        ({"length": "23"}, r"tensor 'w' claims 24 bytes, 'toy\.bin' is to give 23"),
+        ({"length": "4096"}, "claims 24 bytes"),
+        ({"offset": "-4"}, r"tensor 'w' has the offset '-4' in 'toy\.bin', which is no number"),
+        ({"length": "-24"}, "the length '-24'"),
+        ({"offset": "0x10"}, "the offset '0x10'"),
+        ({"length": ""}, "the length ''"),
+        ({"offset": "9" * 5000}, "the offset '99999999999999999999'"),
+        ({"offset": "\u0664"}, "the offset"),
+    ],
+)
+def test_external_weights_that_lie_where_nothing_is_are_refused(
+    path: Path, entries: dict[str, str], cause: str
+) -> None:
+    path.with_name("toy.bin").write_bytes(bytes(40))
+    path.write_bytes(with_external({"location": "toy.bin", **entries}))
+    with pytest.raises(ModelError, match=cause):
+        read_header(path)
+
+
+def test_of_a_type_of_unknown_size_the_end_is_checked_all_the_same(path: Path) -> None:
+    path.with_name("toy.bin").write_bytes(bytes(40))
+    entries = {"location": "toy.bin", "offset": "38", "length": "3"}
+    path.write_bytes(with_external(entries, dtype=TensorProto.INT4))
+    with pytest.raises(ModelError, match="bytes 38 to 41"):
+        read_header(path)
+
+
+def test_external_weights_that_are_nowhere_are_refused(path: Path) -> None:
+    path.write_bytes(with_external({}))
+    with pytest.raises(ModelError, match="outside its own folder"):
+        read_header(path)
+
+
 @pytest.mark.parametrize("dims", [[1 << 40, 1 << 20], [-1, 3]])
 def test_a_tensor_that_cannot_be_is_refused_before_memory_is_taken(
     path: Path, dims: list[int]
