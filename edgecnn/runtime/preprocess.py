@@ -29,6 +29,8 @@ _Block = tuple[int, int, int, int, Tensor]  # start, stop, low, high, matrix
 # Output rows computed by one matrix product: the band of inputs that they share stays narrow.
 _BLOCK = 16
 
+_LONGEST = 1 << 22  # pixels of a resized side
+
 # ITU-R 601-2 luma in 16-bit fixed point, as Pillow's convert("L") computes it.
 _LUMA = np.array([19595, 38470, 7471], dtype=np.uint32)
 
@@ -177,7 +179,11 @@ def _axis(offset: int, source: int, target: int, crop: int, spec: Preprocess) ->
     start = _start(target, crop)
     if source == target:
         return _Axis(offset + start, crop, None)
-    rows = [_row(source, target, start + index, spec) for index in range(crop)]
+    rows = (
+        _nearest(source, target, start, crop)
+        if spec.filter == "nearest"
+        else [_row(source, target, start + index, spec) for index in range(crop)]
+    )
     low = min(begin for begin, _ in rows)
     high = max(begin + len(values) for begin, values in rows)
     return _Axis(offset + low, high - low, _Weights(tuple(_blocks(rows, low)), crop))
@@ -200,12 +206,26 @@ def _blocks(rows: list[_Row], origin: int) -> Iterator[_Block]:
         yield start, start + len(part), low - origin, high - origin, matrix
 
 
+def _nearest(source: int, target: int, start: int, count: int) -> list[_Row]:
+    """The input pixel in which the centre of each of `count` outputs lies.
+
+    Pillow adds the step up from pixel to pixel, and the sum's rounding decides where a centre on
+    the edge of two pixels falls: so it is added up here, too, but for lengths beyond any image's.
+    """
+    stop, step = start + count, source / target
+    if stop > _LONGEST:
+        centers = (np.arange(start, stop) + 0.5) * step
+    else:
+        steps = np.full(stop, step)
+        steps[0] /= 2
+        centers = np.add.accumulate(steps)[start:]
+    return [(min(int(center), source - 1), np.ones(1)) for center in centers]
+
+
 def _row(source: int, target: int, index: int, spec: Preprocess) -> _Row:
     """The input pixels that output `index` reads, and their weights (they sum to one)."""
     scale = source / target
     center = (index + 0.5) * scale
-    if spec.filter == "nearest":
-        return min(int(center), source - 1), np.ones(1)
     kernel, radius = _KERNELS[spec.filter]
     widen = max(scale, 1.0) if spec.antialias else 1.0
     low = max(int(center - radius * widen + 0.5), 0)

@@ -45,7 +45,8 @@ def torchvision_recipe(image: Image, *, resize: int, crop: int, filter_: Filter)
         resize if width == short else int(resize * width / height),
         resize if height == short else int(resize * height / width),
     )
-    scaled = Pillow.fromarray(image).resize(target, PILLOW[filter_])
+    resampling = PILLOW.get(filter_, Pillow.Resampling.NEAREST)
+    scaled = Pillow.fromarray(image).resize(target, resampling)
     left, top = round((target[0] - crop) / 2), round((target[1] - crop) / 2)
     return np.asarray(scaled.crop((left, top, left + crop, top + crop)))
 
@@ -64,6 +65,28 @@ def test_the_resize_is_pillows_to_the_last_bit_but_one(
     reference = torchvision_recipe(image, resize=256, crop=224, filter_=filter_)
     assert difference(ours, reference).max() <= 1
     assert difference(ours, reference).mean() <= 0.02
+
+
+SIDES = st.tuples(st.integers(1, 900), st.integers(1, 900))
+
+
+@settings(deadline=None)
+@given(SIDES, SIDES)
+def test_the_nearest_pixel_is_pillows(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    """Each pixel of the image says where it is, so that none can stand in for another."""
+    y, x = np.indices(shape)
+    image = np.stack([y % 256, x % 256, (y // 256) * 16 + x // 256], axis=2).astype(np.uint8)
+    ours = resized(image, Preprocess(size=size, filter="nearest"))
+    pillows = Pillow.fromarray(image).resize(size[::-1], Pillow.Resampling.NEAREST)
+    np.testing.assert_array_equal(ours, np.asarray(pillows))
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (333, 250), (90, 120)])
+def test_the_nearest_pixel_is_pillows_behind_a_crop_too(shape: tuple[int, int]) -> None:
+    image = photo(*shape)
+    ours = resized(image, Preprocess(size=(224, 224), resize=256, filter="nearest"))
+    reference = torchvision_recipe(image, resize=256, crop=224, filter_="nearest")
+    np.testing.assert_array_equal(ours, reference)
 
 
 def test_the_recipe_agrees_on_real_photos() -> None:
