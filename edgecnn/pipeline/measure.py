@@ -15,7 +15,7 @@ from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
 from edgecnn.devices.find import facts_of, find_device
 from edgecnn.errors import DataError
-from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of
+from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
 from edgecnn.profiling.records import Evaluation, Profile, Report
@@ -57,6 +57,8 @@ def evaluate(
         class_offset=options.class_offset,
     )
     answers = {
+    for first in {contract.outputs: path for path, contract in contracts.items()}.values():
+        tell_judged(first, contracts[first], narrator)
         path: _answers(path, contract, images, options, narrator)
         for path, contract in contracts.items()
     }

@@ -13,7 +13,7 @@ from edgecnn.errors import UsageError
 from edgecnn.files import human_size, sha256_of, write_text
 from edgecnn.graph.quantize import Quantized
 from edgecnn.graph.targets import find_target
-from edgecnn.pipeline.contracts import float_contract
+from edgecnn.pipeline.contracts import float_contract, tell_judged
 from edgecnn.pipeline.doctor import Checkup
 from edgecnn.pipeline.export import check_target
 from edgecnn.pipeline.narrator import Narrator, Silent
@@ -73,6 +73,7 @@ def quantize(
     for path in (target, ranges_path(target)):
         check_target(path, force=force, source=source)
     contract = float_contract(source, options.contract)
+    tell_judged(source, contract, narrator)
     task = Task(source, target, contract, images, options, narrator)
     checkup = task.look()
     quantized, outcome = task.quantized()
