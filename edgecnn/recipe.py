@@ -53,6 +53,7 @@ class EvaluateSection:
 
     data: str | None = None
     labels: str | None = None
+    class_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

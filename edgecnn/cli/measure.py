@@ -18,20 +18,13 @@ if TYPE_CHECKING:
     from edgecnn.profiling.records import Evaluation, Report
 
 _DATA_HELP = "Labelled images: a folder per class, or a .tsv/.csv of file and class index."
-_class_offset = click.option(
-    "--class-offset",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="The output that means class 0: 1 where the first one is 'background'.",
-)
 
 
 @click.command()
 @click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--data", type=options.FILE, required=True, help=_DATA_HELP)
 @click.option("--against", type=options.FILE, help="Compare with this file  [the first FILE]")
-@_class_offset
+@options.class_offset
 @options.engine
 @options.threads
 @options.contract_options
@@ -42,7 +35,7 @@ def evaluate(
     files: tuple[Path, ...],
     data: Path,
     against: Path | None,
-    class_offset: int,
+    class_offset: int | None,
     engine: str,
     threads: int | None,
     contract: ContractOptions,
@@ -78,7 +71,7 @@ def evaluate_files(
     data: Path,
     against: Path | None,
     contract: ContractOptions,
-    class_offset: int = 0,
+    class_offset: int | None = None,
     engine: str = "onnxruntime",
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -122,7 +115,7 @@ def split_labels(contract: ContractOptions) -> tuple[ContractOptions, Path | Non
 @click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--device", default="local", show_default=True, help="Where to measure.")
 @click.option("--data", type=options.FILE, help=f"{_DATA_HELP} Gives accuracy beside latency.")
-@_class_offset
+@options.class_offset
 @click.option("--images", type=options.FILE, help="Inputs to measure with  [--data or procedural]")
 @click.option(
     "--boundary",
@@ -156,7 +149,7 @@ def profile(
     files: tuple[Path, ...],
     device: str,
     data: Path | None,
-    class_offset: int,
+    class_offset: int | None,
     images: Path | None,
     boundary: Literal["engine", "frame"],
     batch: int | None,

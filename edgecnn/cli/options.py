@@ -95,6 +95,11 @@ output = click.option("-o", "--output", type=FILE, help="Where to write.")
 seed = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random."
 )
+class_offset = click.option(
+    "--class-offset",
+    type=click.IntRange(0),
+    help="The output that means class 0: 1 where the first one is 'background'  [0]",
+)
 threads = click.option("--threads", type=click.IntRange(1), help="Threads of the engine  [all]")
 engine = click.option(
     "--engine", default="onnxruntime", show_default=True, help="What runs the file."

@@ -14,8 +14,8 @@ from edgecnn.errors import DataError
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.contracts import ContractOptions
-    from edgecnn.pipeline.jury import Budget
     from edgecnn.pipeline.quantize import QuantizeResult
+    from edgecnn.profiling.budget import Limit
 
 
 def points(value: str) -> float:
@@ -77,6 +77,7 @@ def _number(text: str, value: str, wanted: str) -> float:
     help="One scale for each weight, for engines that know no other; refused where it ruins.",
 )
 @click.option("--data", type=options.FILE, help="Labelled images: say what INT8 costs on them.")
+@options.class_offset
 @click.option("--max-drop", type=points, help="Points of top-1 it may cost on --data: 0.5.")
 @click.option("--min-agreement", type=share, help="Least share of images with FP32's answer: 97%.")
 @click.option("--accept-loss", is_flag=True, help="Write the file though it misses the budget.")
@@ -98,6 +99,7 @@ def quantize(
     keep_float: tuple[str, ...],
     per_tensor: bool,
     data: Path | None,
+    class_offset: int | None,
     max_drop: float | None,
     min_agreement: float | None,
     accept_loss: bool,
@@ -120,13 +122,19 @@ def quantize(
     from edgecnn.cli.measure import split_labels
     from edgecnn.onnxfile import has_contract
     from edgecnn.pipeline.calibration import find_calibration
+    from edgecnn.pipeline.contracts import contract_of
+    from edgecnn.pipeline.jury import Budget
+    from edgecnn.pipeline.measure import open_data
     from edgecnn.pipeline.quantize import QuantizeOptions
     from edgecnn.pipeline.quantize import quantize as quantize_file
 
     if data is not None and not data.exists():
         raise DataError(f"{data}: no such folder or table", hint="check the path to the data")
     contract, table = split_labels(contract)
-    budget = _budget(max_drop, min_agreement, data, table, accept_loss=accept_loss)
+    limit = _limit(max_drop, min_agreement, accept_loss=accept_loss)
+    budget = Budget(limit, data, table, accept_loss, class_offset) if limit else None
+    if data is not None:  # what does not fit the labels is said before the work, not after it
+        open_data(data, contract_of(file, contract), table=table, class_offset=class_offset)
     found = find_calibration(calibration, limit=images, seed=seed)
     chosen = QuantizeOptions(
         target=target,
@@ -143,30 +151,25 @@ def quantize(
     result = quantize_file(
         file, found, options=chosen, output=output, force=force, narrator=speaker
     )
-    accuracy = _accuracy(speaker, result, data, table, contract) if data else None
+    labelled = dataclasses.replace(contract, labels=table or contract.labels)
+    accuracy = _accuracy(speaker, result, data, class_offset, labelled) if data else None
     # A plain source would need to be told again how its images are prepared.
     both = f"{file} " if has_contract(file) else ""
     speaker.next(f"edgecnn profile {both}{result.path}")
     speaker.result(_quantize_json(result) | {"accuracy": accuracy})
 
 
-def _budget(
-    max_drop: float | None,
-    min_agreement: float | None,
-    data: Path | None,
-    table: Path | None,
-    *,
-    accept_loss: bool,
-) -> Budget | None:
-    from edgecnn.pipeline.jury import Budget
+def _limit(
+    max_drop: float | None, min_agreement: float | None, *, accept_loss: bool
+) -> Limit | None:
     from edgecnn.profiling.budget import Limit
 
     if max_drop is not None and min_agreement is not None:
         raise click.UsageError("--max-drop and --min-agreement: one budget at a time")
     if max_drop is not None:
-        return Budget(Limit("drop", max_drop), data, table, accept_loss)
+        return Limit("drop", max_drop)
     if min_agreement is not None:
-        return Budget(Limit("agreement", min_agreement), data, table, accept_loss)
+        return Limit("agreement", min_agreement)
     if accept_loss:
         raise click.UsageError("--accept-loss goes with --max-drop or --min-agreement")
     return None
@@ -176,7 +179,7 @@ def _accuracy(
     speaker: Speaker,
     result: QuantizeResult,
     data: Path,
-    table: Path | None,
+    class_offset: int | None,
     contract: ContractOptions,
 ) -> dict[str, Any]:
     """What INT8 costs on labelled images; a budget has evaluated it already."""
@@ -186,9 +189,13 @@ def _accuracy(
     if budget is not None and budget.evaluation is not None:
         document = show_evaluations(speaker, (budget.evaluation,))
     else:
-        contract = dataclasses.replace(contract, labels=table or contract.labels)
         document = evaluate_files(
-            speaker, (result.path,), data=data, against=result.source, contract=contract
+            speaker,
+            (result.path,),
+            data=data,
+            against=result.source,
+            contract=contract,
+            class_offset=class_offset,
         )
     evaluated: dict[str, Any] = document["results"][0]
     return evaluated

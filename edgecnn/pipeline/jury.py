@@ -40,6 +40,7 @@ class Budget:
     data: Path | None = None
     table: Path | None = None
     accept_loss: bool = False
+    class_offset: int | None = None
 
     def __post_init__(self) -> None:
         if self.limit.metric == "drop" and self.data is None:
@@ -80,7 +81,9 @@ def make_jury(
         )
     if budget.data is None:
         return KeptAside(source, contract, budget.limit, kept)
-    labelled = open_data(budget.data, contract, table=budget.table)
+    labelled = open_data(
+        budget.data, contract, table=budget.table, class_offset=budget.class_offset
+    )
     return Labelled(source, contract, budget.limit, labelled, narrator)
 
 

@@ -25,6 +25,7 @@ from edgecnn.runtime.preprocess import Image
 
 PROFILE_IMAGES = 8
 _FRAME = (480, 640)
+_WITH_BACKGROUND = 1001  # ImageNet's classes behind one for none of them, as TensorFlow has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class EvaluateOptions:
     against: Path | None = None
     engine: str = "onnxruntime"
     threads: int | None = None
-    class_offset: int = 0
+    class_offset: int | None = None
     contract: ContractOptions = field(default_factory=ContractOptions)
 
 
@@ -56,9 +57,9 @@ def evaluate(
         table=options.table,
         class_offset=options.class_offset,
     )
-    answers = {
     for first in {contract.outputs: path for path, contract in contracts.items()}.values():
         tell_judged(first, contracts[first], narrator)
+    answers = {
         path: _answers(path, contract, images, options, narrator)
         for path, contract in contracts.items()
     }
@@ -69,11 +70,13 @@ def evaluate(
 
 
 def open_data(
-    data: Path, contract: Contract, *, table: Path | None, class_offset: int = 0
+    data: Path, contract: Contract, *, table: Path | None, class_offset: int | None = None
 ) -> LabelledImages:
     """The labelled images of a folder or table, in the classes of a contract.
 
-    `class_offset` is the output that means class 0: 1 where output 0 is 'background'.
+    `class_offset` is the output that means class 0: 1 where output 0 is 'background'. Raises
+    DataError where there are no such images, or no such classes; or where it was not said and the
+    number of outputs leaves it open.
     """
     if contract.task != "classification":
         what = {"detection": "a detector, whose answer is boxes: it"}.get(
@@ -83,15 +86,26 @@ def open_data(
             f"{contract.name}: {what} has no top-1",
             hint="compare INT8 with FP32 when quantizing, or profile it without --data",
         )
-    outputs = class_count(contract.outputs[0])
-    count = None if outputs is None else outputs - class_offset
-    classes = contract.labels[class_offset:]
+    outputs, offset = class_count(contract.outputs[0]), class_offset or 0
+    count = None if outputs is None else outputs - offset
+    classes = contract.labels[offset:]
     images = open_labelled(data, labels=table, classes=classes, class_count=count)
+    if class_offset is None and outputs == _WITH_BACKGROUND:
+        _check_first_class(images, contract, data)
     items = tuple(
-        dataclasses.replace(item, class_index=item.class_index + class_offset)
-        for item in images.items
+        dataclasses.replace(item, class_index=item.class_index + offset) for item in images.items
     )
-    return dataclasses.replace(images, items=items, class_count=images.class_count + class_offset)
+    return dataclasses.replace(images, items=items, class_count=images.class_count + offset)
+
+
+def _check_first_class(images: LabelledImages, contract: Contract, data: Path) -> None:
+    """A shift by one class would give an accuracy of about nothing, and no other sign."""
+    if all(item.class_index < _WITH_BACKGROUND - 1 for item in images.items):
+        raise DataError(
+            f"{contract.name}: has {_WITH_BACKGROUND} outputs, and {data} shows nothing of class "
+            f"{_WITH_BACKGROUND - 1}: the first output may mean 'background'",
+            hint="say which output means class 0: --class-offset 1 (it does) or 0 (it does not)",
+        )
 
 
 def _answers(
@@ -123,7 +137,7 @@ class ProfileOptions:
     images: Path | None = None
     data: Path | None = None
     table: Path | None = None
-    class_offset: int = 0
+    class_offset: int | None = None
     evaluations: tuple[Evaluation, ...] = ()
     contract: ContractOptions = field(default_factory=ContractOptions)
     measuring: Options = field(default_factory=Options)

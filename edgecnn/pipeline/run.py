@@ -60,6 +60,7 @@ def run(recipe: Recipe, *, narrator: Narrator | None = None) -> tuple[Step, ...]
 
     Raises what the steps raise; what is done stays done, and the next run goes on from there.
     """
+    check_values(recipe)
     try:
         recipe.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,7 +84,6 @@ class _Run:
 
     def steps(self) -> Iterator[Step]:
         recipe = self._recipe
-        check_values(recipe)
         yield self._export(recipe.export)
         if recipe.quantize:
             yield self._quantize(recipe.quantize)
@@ -179,7 +179,11 @@ class _Run:
             self._narrator.line("evaluate", "left out: no labels; --set evaluate.data=FOLDER")
             return Step("evaluate", (), skipped=True)
         options = EvaluateOptions(
-            data=data, table=table, engine=recipe.engine, threads=recipe.threads
+            data=data,
+            table=table,
+            engine=recipe.engine,
+            threads=recipe.threads,
+            class_offset=section.class_offset,
         )
 
         def work() -> None:
@@ -199,9 +203,10 @@ class _Run:
 
     def _data_sha256(self, section: EvaluateSection | None) -> str:
         data, table = self._data(section)
-        if data is None:
+        if section is None or data is None:
             return ""
-        return open_data(data, read_contract(self._float), table=table).sha256
+        contract = read_contract(self._float)
+        return open_data(data, contract, table=table, class_offset=section.class_offset).sha256
 
     def _profile(self, section: ProfileSection) -> Step:
         recipe = self._recipe
@@ -210,6 +215,7 @@ class _Run:
         options = ProfileOptions(
             data=data,
             table=table,
+            class_offset=recipe.evaluate.class_offset if recipe.evaluate else None,
             measuring=Options(
                 engine=recipe.engine,
                 threads=recipe.threads,

@@ -9,7 +9,13 @@ from edgecnn.errors import RecipeError
 from edgecnn.graph.quantize import EFFORTS
 from edgecnn.graph.ranges import METHODS
 from edgecnn.graph.targets import TARGETS
-from edgecnn.recipe import ExportSection, ProfileSection, QuantizeSection, Recipe
+from edgecnn.recipe import (
+    EvaluateSection,
+    ExportSection,
+    ProfileSection,
+    QuantizeSection,
+    Recipe,
+)
 from edgecnn.runtime.compiled import ENGINES
 
 _OPSETS = range(17, 22)
@@ -26,6 +32,8 @@ def check_values(recipe: Recipe) -> None:
         problems.append((f"threads {recipe.threads} is not above zero", "for example: threads = 1"))
     if recipe.quantize:
         problems += _quantize(recipe.quantize)
+    if recipe.evaluate:
+        problems += _evaluate(recipe.evaluate)
     if recipe.profile:
         problems += _profile(recipe.profile)
     for cause, hint in problems:
@@ -56,6 +64,19 @@ def _quantize(section: QuantizeSection) -> Iterator[Problem]:
         yield (
             f"[quantize] images {section.images}: too few to calibrate on",
             f"images = {_LEAST_IMAGES} or more",
+        )
+    if section.ranges is not None and section.method != "auto":
+        yield (
+            f"[quantize] method {section.method!r} has no use: {section.ranges} holds ranges",
+            "leave out method or ranges",
+        )
+
+
+def _evaluate(section: EvaluateSection) -> Iterator[Problem]:
+    if section.class_offset is not None and section.class_offset < 0:
+        yield (
+            f"[evaluate] class_offset {section.class_offset} is below zero",
+            "class_offset = 1 where the first output means 'background'",
         )
 
 

@@ -174,6 +174,54 @@ def test_a_background_output_is_counted_away(edgecnn: Edgecnn, tmp_path: Path) -
     assert plain.document["results"][0]["top1"]["value"] == 0
 
 
+def test_1001_outputs_may_begin_with_background(edgecnn: Edgecnn, tmp_path: Path) -> None:
+    """Read wrongly, the file would answer nothing right, and nobody would know why."""
+    write_pictures(tmp_path / "pictures", list(range(8)))
+    write_color_net(tmp_path / "net.onnx", first_output=993)
+    said = edgecnn("evaluate", "net.onnx", "--data", "pictures")
+    assert said.code == 1
+    assert "net: has 1001 outputs, and pictures shows nothing of class 1000" in said.err
+    assert "--class-offset 1" in said.err
+    for offset, right in ((993, 100), (0, 0)):
+        told = edgecnn(
+            *("evaluate", "net.onnx", "--data", "pictures", "--class-offset", offset, "--json")
+        )
+        assert told.document["results"][0]["top1"]["value"] == right
+    (tmp_path / "pictures" / "0").rename(tmp_path / "pictures" / "1000")
+    assert edgecnn("evaluate", "net.onnx", "--data", "pictures").code == 0, "they count it"
+
+
+def test_quantizing_counts_the_background_away_too(edgecnn: Edgecnn, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures", list(range(8)))
+    write_color_net(tmp_path / "net.onnx", first_output=993)
+    quantize = ("quantize", "net.onnx", "--calibration", "natural:20", "--effort", "fast")
+    labelled = ("--data", "pictures", "--json")
+    said = edgecnn(*quantize, *labelled)
+    assert "has 1001 outputs" in said.err
+    assert not (tmp_path / "net.int8.onnx").exists(), "it is said before the work"
+    for budget in ((), ("--max-drop", "100", "--force")):
+        said = edgecnn(*quantize, *labelled, "--class-offset", "993", *budget)
+        assert said.code == 0, said.err
+        assert said.document["accuracy"]["top1"]["value"] > 50
+
+
+def test_of_several_outputs_the_one_that_is_judged_is_named(
+    edgecnn: Edgecnn, tmp_path: Path
+) -> None:
+    model = onnx.load(write_net(tmp_path / "one.onnx"))
+    model.graph.output.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, ["N", 3, 1, 1]))
+    onnx.save(model, tmp_path / "two.onnx")
+    write_pictures(tmp_path / "pictures", [0, 1, 2])
+    words = "two.onnx: has 2 outputs, and is judged by the first, 'y' (Nx10)"
+    said = edgecnn("evaluate", "two.onnx", "--data", "pictures", *SAID)
+    assert said.code == 0, said.err
+    assert said.err.count(words) == 1
+    assert "outputs" not in edgecnn("evaluate", "one.onnx", "--data", "pictures", *SAID).err
+    said = edgecnn(*("quantize", "two.onnx", "--calibration", "natural:16", *SAID))
+    assert said.code == 0, said.err
+    assert words in said.err
+
+
 def test_a_map_of_classes_is_no_class(edgecnn: Edgecnn, tmp_path: Path, cat: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 16])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 16, 16])

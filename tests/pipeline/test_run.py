@@ -75,6 +75,9 @@ def test_everything_is_made_once_and_then_only_what_changed(recipe: Path) -> Non
     profile = json.loads(Path("out/profile.json").read_text(encoding="utf-8"))
     told = [item["accuracy"]["top1"] for item in profile["profiles"]]
     assert told == [item["top1"] for item in evaluation["results"]], "accuracy beside latency"
+    page = Path("out/profile.html").read_text(encoding="utf-8")
+    for item in told:
+        assert f"{item['value']:.1f}" in page
 
     assert skipped(follow(recipe)) == list(first), "nothing has changed"
 
@@ -97,6 +100,8 @@ def test_a_step_that_fails_leaves_the_steps_before_it_done(short: Path) -> None:
     with pytest.raises(EdgecnnError, match="nowhere"):
         follow(short, "evaluate.data=nowhere")
     assert skipped(follow(short)) == ["export", "quantize", "compile"]
+    with pytest.raises(EdgecnnError, match="class 9 is not one of 0 to 8"):
+        follow(short, "evaluate.data=labelled", "evaluate.class_offset=1")
 
 
 def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
@@ -117,14 +122,17 @@ def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
         ("profile.precision=0", "precision 0.0 is no share"),
         ("profile.time_limit_s=-1", "time_limit_s -1.0 is not above zero"),
         ("threads=0", "threads 0 is not above zero"),
+        ("evaluate.class_offset=-1", "class_offset -1 is below zero"),
+        ("quantize.ranges=r.json quantize.method=mse", "method 'mse' has no use: r.json holds"),
     ],
 )
 def test_a_value_that_a_late_step_would_refuse_is_refused_at_once(
     recipe: Path, override: str, cause: str
 ) -> None:
-    with pytest.raises(RecipeError, match=cause):
-        follow(recipe, override)
-    assert not list(Path("out").iterdir())
+    with pytest.raises(RecipeError, match=cause) as refused:
+        follow(recipe, *override.split())
+    assert str(recipe) in str(refused.value)
+    assert not Path("out").exists()
 
 
 def test_a_path_typed_by_hand_starts_where_the_command_runs(
