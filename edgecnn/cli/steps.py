@@ -61,11 +61,13 @@ def _quantize(step: _Found) -> Iterator[str]:
 
 def _half(step: _Found) -> Iterator[str]:
     yield _said(step, "layers", "{} layers in FP16")
-    yield from (f"on {text}" for text in _images(_dict(step, "images")) if text)
+    images = _joined(*_images(_dict(step, "images")))
+    yield images and f"on {images}"
 
 
 def _other(step: _Found) -> Iterator[str]:
-    yield from (_said(step, key, f"{key} {{}}") for key in step if key != "step")
+    told = ((key, _said(step, key, "{}")) for key in step if key != "step")
+    yield from (f"{key} {text}" for key, text in told if text)
 
 
 _STEPS: dict[str, Callable[[_Found], Iterator[str]]] = {
@@ -89,7 +91,7 @@ def _check(check: _Found) -> Iterator[str]:
     if boxes:  # of a detector the best class says nothing
         yield _said(boxes, "found", "{}") + _said(boxes, "boxes", " of {} boxes found again")
     else:
-        yield _said(check, "top1_agreement", "top-1 agreement {:.1%}")
+        yield _hundredfold(check, "top1_agreement", "top-1 agreement {:.1f} %")
 
 
 def _worst(worst: _Found) -> Iterator[str]:

@@ -104,7 +104,7 @@ def _check_first_class(images: LabelledImages, contract: Contract, data: Path) -
         raise DataError(
             f"{contract.name}: has {_WITH_BACKGROUND} outputs, and {data} shows nothing of class "
             f"{_WITH_BACKGROUND - 1}: the first output may mean 'background'",
-            hint="say which output means class 0: --class-offset 1 (it does) or 0 (it does not)",
+            hint="say which output means class 0: --class-offset 1 where it does, else 0",
         )
 
 

@@ -65,6 +65,15 @@ def test_of_a_detector_boxes_are_counted() -> None:
     assert lines["  check"] == "3 images, 120 of 137 boxes found again"
 
 
+def test_of_a_half_file_its_layers_and_images_are_told() -> None:
+    images = {"name": "photos", "images": 32, "sha256": "d45a50b31eab02fb"}
+    kept = [{"layer": f"conv_{index}", "reason": "values up to 1e5"} for index in range(6)]
+    half = {"step": "half", "layers": 53, "float_layers": kept, "images": images}
+    lines = dict(told({"steps": [half]}))
+    assert lines["step"] == ("half: 53 layers in FP16, on 32 images of photos, sha256 d45a50b31eab")
+    assert lines["  float"] == "conv_0, conv_1, conv_2, conv_3, and 2 more"
+
+
 def test_a_step_of_another_version_tells_what_is_plain(edgecnn: Edgecnn, lenet: Path) -> None:
     contract = read_contract(lenet)
     steps = [{"step": "prune", "share": 0.3, "names": ["a"]}]
@@ -76,10 +85,10 @@ def test_a_step_of_another_version_tells_what_is_plain(edgecnn: Edgecnn, lenet: 
 
 
 KEYS = re.findall(
-    r"\w+",
+    r"\S+",
     "step exporter opset batch nodes target method effort kept per_tensor float_layers layers "
     "images name sha256 sqnr_db max_abs_diff top1_equal found boxes top1_agreement error_here_db "
-    "cause metric interval value limit judged_on verdict worst_layer check parity budget",
+    "cause {odd} metric interval value limit judged_on verdict worst_layer check parity budget",
 )
 PLAIN = st.sampled_from([None, True, 7, 10**400, -0.25, float("inf"), "", "text", [], [1, "two"]])
 FOUND = st.dictionaries(st.sampled_from(KEYS), PLAIN, max_size=5)
