@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgecnn.datasets.classes import ClassNames
 from edgecnn.datasets.images import image_paths, images_under, natural_order
-from edgecnn.datasets.tables import Row, find_file, join, read_table
+from edgecnn.datasets.tables import Row, existing_file, join, read_table
 from edgecnn.errors import DataError
 from edgecnn.files import sha256_of
 
@@ -118,7 +118,7 @@ def _items(
     items = []
     for row in rows:
         where = f"{table}: line {row.line}"
-        path = find_file(row, table, roots)
+        path = existing_file(row.file, roots, where)
         if path in lines:
             raise DataError(
                 f"{where}: {row.file} was already listed in line {lines[path]}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecnn.datasets.images import image_paths
-from edgecnn.datasets.tables import find_file, is_table, read_table
+from edgecnn.datasets.tables import existing_file, is_table, read_table
 from edgecnn.errors import DataError
 
 
@@ -17,7 +17,10 @@ def listed_images(source: Path) -> tuple[Path, ...]:
     file is not there.
     """
     if is_table(source):
-        return tuple(find_file(row, source, (source.parent,)) for row in read_table(source))
+        return tuple(
+            existing_file(row.file, (source.parent,), f"{source}: line {row.line}")
+            for row in read_table(source)
+        )
     if source.suffix.lower() == ".txt" and source.is_file():
         return _lines(source)
     return image_paths(source)

@@ -48,14 +48,17 @@ def read_table(path: Path) -> list[Row]:
     return rows
 
 
-def find_file(row: Row, table: Path, roots: tuple[Path, ...]) -> Path:
-    """The file of a row, in the first of the folders that has it; raises DataError."""
+def existing_file(file: str, roots: tuple[Path, ...], where: str) -> Path:
+    """The file of a row, in the first of the folders that has it; `where` names the row in errors.
+
+    Raises DataError where none has it.
+    """
     for root in roots:
-        path = join(root, row.file)
+        path = join(root, file)
         if path.is_file():
             return path
     raise DataError(
-        f"{table}: line {row.line}: there is no file {row.file}",
+        f"{where}: there is no file {file}",
         hint="paths in a table start at its own folder or at the folder of the images",
     )
 

@@ -9,13 +9,7 @@ from edgecnn.errors import RecipeError
 from edgecnn.graph.quantize import EFFORTS
 from edgecnn.graph.ranges import METHODS
 from edgecnn.graph.targets import TARGETS
-from edgecnn.recipe import (
-    EvaluateSection,
-    ExportSection,
-    ProfileSection,
-    QuantizeSection,
-    Recipe,
-)
+from edgecnn.recipe import ExportSection, ProfileSection, QuantizeSection, Recipe
 from edgecnn.runtime.compiled import ENGINES
 
 _OPSETS = range(17, 22)
@@ -32,10 +26,10 @@ def check_values(recipe: Recipe) -> None:
         problems.append((f"threads {recipe.threads} is not above zero", "for example: threads = 1"))
     if recipe.quantize:
         problems += _quantize(recipe.quantize)
-    if recipe.evaluate:
-        problems += _evaluate(recipe.evaluate)
     if recipe.profile:
         problems += _profile(recipe.profile)
+    if recipe.evaluate and recipe.evaluate.class_offset is not None:
+        problems += _class_offset(recipe.evaluate.class_offset)
     for cause, hint in problems:
         raise RecipeError(f"{recipe.path}: {cause}", hint=hint)
 
@@ -72,10 +66,10 @@ def _quantize(section: QuantizeSection) -> Iterator[Problem]:
         )
 
 
-def _evaluate(section: EvaluateSection) -> Iterator[Problem]:
-    if section.class_offset is not None and section.class_offset < 0:
+def _class_offset(offset: int) -> Iterator[Problem]:
+    if offset < 0:
         yield (
-            f"[evaluate] class_offset {section.class_offset} is below zero",
+            f"[evaluate] class_offset {offset} is below zero",
             "class_offset = 1 where the first output means 'background'",
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,18 +18,6 @@ class Label:
     index: int
     name: str
     score: float
-
-
-def is_map(shape: Sequence[int | str]) -> bool:
-    """Whether an output has a class for each place: (batch, classes, height, width).
-
-    (batch, classes, 1, 1) is one row of classes, and so is (batch, 1, 1, classes), which networks
-    with the channels last give. One line of places, (batch, classes, 1, width), is a map.
-    """
-    if len(shape) != 4:
-        return False
-    channels, *places = shape[1:]
-    return places.count(1) < (1 if channels == 1 else 2)
 
 
 def classification(output: NDArray[Any], contract: Contract, *, top: int = 5) -> tuple[Label, ...]:
@@ -61,3 +48,15 @@ def top_k(values: NDArray[Any], k: int) -> tuple[tuple[int, float], ...]:
     """The `k` largest of a row as (index, value), largest first, ties by the lower index."""
     order = np.argsort(-np.asarray(values, dtype=np.float64), kind="stable")[:k]
     return tuple((int(index), float(values[index])) for index in order)
+
+
+def is_map(shape: tuple[int | str, ...]) -> bool:
+    """Whether an output has a class for each place: (batch, classes, height, width).
+
+    (batch, classes, 1, 1) is one row of classes, and so is (batch, 1, 1, classes), which networks
+    with the channels last give. One line of places, (batch, classes, 1, width), is a map.
+    """
+    if len(shape) != 4:
+        return False
+    channels, *places = shape[1:]
+    return places.count(1) < (1 if channels == 1 else 2)
