@@ -23,9 +23,8 @@ from typing import Any
 from edgecnn.graph.fold import fold
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import observe
-from edgecnn.graph.plan import make_plan
-from edgecnn.graph.ranges import METHODS, PERCENTILE, learn
-from edgecnn.graph.targets import find_target
+from edgecnn.graph.thresholds import METHODS, PERCENTILE, learn_all
+from edgecnn.graph.watched import watched_by_all
 from edgecnn.onnxfile import read_contract
 from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.doctor import short_checkup
@@ -43,15 +42,14 @@ Run = dict[str, Any]
 
 
 def edgecnn(source: str, count: int) -> None:
-    """A look at the images and ranges by every method, as `quantize` does both."""
+    """A look at the images and ranges by every method for every target, as `quantize` does."""
     images, contract = find_calibration(source, limit=count), read_contract(MODEL)
     frames = Frames(images, contract)
     short_checkup(images, MODEL, (frames,), narrator=Silent())
     model = fold(read_model(MODEL))
-    plan = make_plan(model, find_target("onnxruntime-x86"))
-    histograms = observe(model, plan.watched, frames.tensors())
-    for method in METHODS:
-        learn(histograms, method)
+    watched = watched_by_all(model)
+    histograms = observe(model, watched.tensors, frames.tensors())
+    learn_all(histograms, tuple(METHODS), exact=watched.exact)
 
 
 def onnxruntime(source: str, count: int) -> None:

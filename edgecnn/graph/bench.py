@@ -17,10 +17,12 @@ from edgecnn.graph.mend import Repair, mend
 from edgecnn.graph.observe import Histogram, observe
 from edgecnn.graph.plan import Plan
 from edgecnn.graph.qdq import write_qdq
-from edgecnn.graph.ranges import METHODS, Range, Ranges, learn
+from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.rounding import Rounding
 from edgecnn.graph.split import Meter, Split
 from edgecnn.graph.targets import Target
+from edgecnn.graph.thresholds import METHODS, Range, learn, learn_all
+from edgecnn.graph.watched import Watched
 from edgecnn.graph.weights import weight_scales
 from edgecnn.graph.wiring import FloatArray
 
@@ -48,6 +50,7 @@ class Bench:
 
     folded: ModelProto
     plan: Plan
+    watched: Watched
     target: Target
     images: Split
     judge: Judge
@@ -55,23 +58,31 @@ class Bench:
     threads: int
     checkpoint: Checkpoint | None = None
 
-    def learnt(self, method: str, calibration_sha256: str) -> Candidate:
-        """The first of `learnt_each`."""
-        return self.learnt_each(method, calibration_sha256)[0]
+    def learnt(self, method: str, calibration_sha256: str) -> Ranges:
+        """What the images teach of every tensor that any target quantizes; `auto` is all methods.
 
-    def learnt_each(self, method: str, calibration_sha256: str) -> list[Candidate]:
-        """Ranges by a method; `auto` tries all, the best on the images kept aside comes first."""
-        histograms = self._observed()
+        The method of the ranges is not chosen yet.
+        """
+        methods = tuple(METHODS) if method == "auto" else (method,)
+        return Ranges(
+            by_tensor=learn_all(
+                self._observed(self.watched.tensors), methods, exact=self.watched.exact
+            ),
+            method=method,
+            calibration_sha256=calibration_sha256,
+            model_sha256=self._model_sha256,
+        )
+
+    def starts(self, ranges: Ranges, method: str) -> list[Candidate]:
+        """Candidates with the ranges of a method; `auto` tries all, and the best comes first.
+
+        Raises DataError where the ranges belong to another model or were learnt without the method.
+        """
+        ranges.check(self.plan.watched, self._model_sha256)
+        ranges.check_method(method)
         candidates = (
-            self._written(
-                Ranges(
-                    by_tensor=self._thresholds(histograms, name),
-                    method=name,
-                    calibration_sha256=calibration_sha256,
-                    model_sha256=self._model_sha256,
-                )
-            )
-            for name in (METHODS if method == "auto" else (method,))
+            self._written(replace(ranges, method=name))
+            for name in (ranges.methods if method == "auto" else (method,))
         )
         return sorted(candidates, key=_merit_db, reverse=True)
 
@@ -80,13 +91,13 @@ class Bench:
 
         The candidate carries `ranges`, which are those to be used again: scaling is done anew.
         """
-        method = ranges.method if ranges.method in METHODS else PREFERRED_METHOD
-        return self._written(ranges, self._thresholds(self._observed(), method))
-
-    def reused(self, ranges: Ranges) -> Candidate:
-        """The ranges of an earlier run; raises DataError where they belong to another model."""
-        ranges.check(self.plan.watched, self._model_sha256)
-        return self._written(ranges)
+        again = learn(
+            self._observed(self.plan.watched),
+            ranges.method,
+            exact=self.watched.exact,
+            integers=self.plan.integers_of,
+        )
+        return self._written(ranges, again)
 
     def equalized(self) -> Bench | None:
         """The same bench with its channels scaled, None where that gains nothing."""
@@ -124,29 +135,30 @@ class Bench:
         """Weights rounded together."""
         return Rounding(self.folded, self.plan, self.target)
 
-    def _observed(self) -> dict[str, Histogram]:
+    def _observed(self, tensors: Sequence[str]) -> dict[str, Histogram]:
         return observe(
             self.folded,
-            self.plan.watched,
+            tensors,
             self.images.fit(),
             threads=self.threads,
             progress=self.meter.tick,
             checkpoint=self.checkpoint,
         )
 
-    def _thresholds(self, histograms: Mapping[str, Histogram], method: str) -> dict[str, Range]:
-        exact = {self.folded.graph.input[0].name, *self.plan.answers}
-        return learn(histograms, method, exact=exact, integers=self.plan.integers_of)
-
     def _written(self, ranges: Ranges, by_tensor: Mapping[str, Range] | None = None) -> Candidate:
         model = write_qdq(
             self.folded,
             self.plan,
             self.target,
-            ranges=ranges.by_tensor if by_tensor is None else by_tensor,
+            ranges=by_tensor or self._chosen(ranges),
             weight_scales=self._weight_scales,
         )
         return Candidate(ranges, model, self.judge.check(model))
+
+    def _chosen(self, ranges: Ranges) -> dict[str, Range]:
+        return {
+            name: ranges.range_of(name, self.plan.integers_of(name)) for name in self.plan.watched
+        }
 
     @functools.cached_property
     def _weight_scales(self) -> dict[str, FloatArray]:

@@ -13,8 +13,8 @@ from edgecnn.graph.fold import fold
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import make_plan
-from edgecnn.graph.ranges import Range, learn
 from edgecnn.graph.targets import find_target
+from edgecnn.graph.thresholds import Range, learn
 from edgecnn.graph.wiring import FloatArray
 
 TARGET = "onnxruntime-x86"  # which tensors are asked about hardly depends on it

@@ -68,8 +68,9 @@ def activation_qparams(low: float, high: float, integers: Integers = UINT8) -> Q
     if integers.symmetric:
         return QParams(np.float32(max(low / integers.low, high / integers.high)), 0, integers)
     scale = np.float32((high - low) / integers.steps)
-    zero_point = np.clip(round(integers.low - low / float(scale)), integers.low, integers.high)
-    return QParams(scale, int(zero_point), integers)
+    # Counted from the lowest integer, so that signed and unsigned ones round in the same way.
+    below_zero = min(round(-low / float(scale)), integers.steps)
+    return QParams(scale, integers.low + below_zero, integers)
 
 
 def quantize_weight(

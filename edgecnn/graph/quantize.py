@@ -20,9 +20,11 @@ from edgecnn.graph.fold import fold
 from edgecnn.graph.mend import Repair
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.plan import make_plan
-from edgecnn.graph.ranges import METHODS, Ranges
+from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.split import Images, Meter, Split
 from edgecnn.graph.targets import find_target
+from edgecnn.graph.thresholds import METHODS
+from edgecnn.graph.watched import watched_by_all
 
 LEAST_AGREEMENT_PER_TENSOR = 0.9
 LEAST_DB_PER_TENSOR = 12.0  # below it, one answer in four changes, whatever a few images say
@@ -92,13 +94,13 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
 
     `calibration` gives the images to learn from and `held_out` those to judge by; without it every
     fifth calibration image is kept aside. `count`, how many there are to learn from, only serves
-    `progress`; `checkpoint` keeps the state of the learning. `ranges` of an earlier run replace it;
-    `per_tensor` gives each weight one scale instead of one for each output channel. The same
-    arguments give the same bytes.
+    `progress`; `checkpoint` keeps the state of the learning. `ranges` of an earlier run, for
+    whatever target, replace it; `per_tensor` gives each weight one scale instead of one for each
+    output channel. The same arguments give the same bytes.
 
     Raises UsageError for an unknown target, method, effort or layer, DataError for missing images
-    or ranges of another model, ModelError or GraphError where the model cannot be quantized or
-    one scale for a weight ruins it.
+    or ranges of another model or without the method, ModelError or GraphError where the model
+    cannot be quantized or one scale for a weight ruins it.
     """
     _check_words(method, effort)
     chosen, repairs = replace(find_target(target), per_channel=not per_tensor), EFFORTS[effort]
@@ -110,6 +112,7 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
     bench = Bench(
         folded=folded,
         plan=plan,
+        watched=watched_by_all(folded, keep_float=keep_float),
         target=chosen,
         images=images,
         judge=Judge(source, images.kept_aside(), threads=threads),
@@ -117,7 +120,7 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
         threads=threads,
         checkpoint=checkpoint,
     )
-    starts = [bench.reused(ranges)] if ranges else bench.learnt_each(method, calibration_sha256)
+    starts = bench.starts(ranges or bench.learnt(method, calibration_sha256), method)
     tried = [_mend(bench, start, repairs) for start in starts[: repairs.starts]]
     best, steps = max(tried, key=lambda pair: pair[0].check.sqnr_db)
     bench.meter.finish()

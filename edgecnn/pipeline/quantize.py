@@ -9,7 +9,6 @@ from typing import Any
 
 from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
-from edgecnn.errors import UsageError
 from edgecnn.files import human_size, sha256_of, write_text
 from edgecnn.graph.quantize import Quantized
 from edgecnn.graph.targets import find_target
@@ -65,11 +64,6 @@ def quantize(
         time.perf_counter(),
     )
     target = output or source.with_name(f"{source.stem}.int8.onnx")
-    if options.ranges and options.method != "auto":
-        raise UsageError(
-            f"{options.ranges} holds ranges already, so method {options.method!r} has no use",
-            hint="give one of the two",
-        )
     for path in (target, ranges_path(target)):
         check_target(path, force=force, source=source)
     contract = float_contract(source, options.contract)

@@ -115,11 +115,12 @@ def test_names_from_strangers_do_not_steer_the_terminal(
     assert "\x1b" not in said.out
 
 
-def test_ranges_that_are_given_leave_nothing_to_choose(edgecnn: Edgecnn, lenet: Path) -> None:
-    asked = ("quantize", lenet, "--calibration", "natural:16", "--ranges", "r.json")
-    said = edgecnn(*asked, "--method", "mse")
-    assert said.code == 2
-    assert "r.json holds ranges already" in said.err
+def test_ranges_that_are_given_must_hold_the_method(edgecnn: Edgecnn, lenet: Path) -> None:
+    asked = ("quantize", lenet, "--calibration", "natural:16", "--effort", "fast")
+    assert edgecnn(*asked, "--method", "mse", "-o", "a.onnx").code == 0
+    again = (*asked, "--ranges", "a.ranges.json", "--target", "tensorrt", "-o", "b.onnx")
+    assert "hold minmax, mse, and none by 'entropy'" in edgecnn(*again, "--method", "entropy").err
+    assert edgecnn(*again, "--method", "mse").code == 0
 
 
 def test_a_file_that_is_there_is_not_written_over(

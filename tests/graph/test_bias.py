@@ -17,9 +17,9 @@ from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import Plan, make_plan
 from edgecnn.graph.prefix import Prefix, narrow_places
 from edgecnn.graph.qdq import quantized_name, write_qdq
-from edgecnn.graph.ranges import learn
 from edgecnn.graph.session import Session
 from edgecnn.graph.targets import find_target
+from edgecnn.graph.thresholds import learn
 from edgecnn.graph.weights import weight_scales
 from tests import toy
 

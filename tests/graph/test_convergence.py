@@ -10,7 +10,7 @@ import pytest
 from edgecnn.graph.convergence import Convergence, convergence
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import observe
-from edgecnn.graph.ranges import percentile
+from edgecnn.graph.thresholds import percentile
 from tests import toy
 
 

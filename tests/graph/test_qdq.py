@@ -17,8 +17,8 @@ from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import make_plan
 from edgecnn.graph.qdq import write_qdq
-from edgecnn.graph.ranges import learn
 from edgecnn.graph.targets import find_target
+from edgecnn.graph.thresholds import learn
 from edgecnn.graph.weights import best_scales, full_scales, weight_scales
 from tests import toy
 from tests.graph.running import Images, answers, optimized_ops, sqnr_db

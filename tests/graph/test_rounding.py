@@ -14,9 +14,9 @@ from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import make_plan
 from edgecnn.graph.qdq import write_qdq
-from edgecnn.graph.ranges import learn
 from edgecnn.graph.rounding import MAX_INPUTS, Rounding, round_together
 from edgecnn.graph.targets import find_target
+from edgecnn.graph.thresholds import learn
 from edgecnn.graph.weights import weight_scales
 from tests import toy
 from tests.graph.running import answers, sqnr_db
