@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from onnx import ModelProto, NodeProto, TensorProto
 
 from edgecnn.errors import GraphError, UsageError
+from edgecnn.graph.activation import FUNCTIONS, Limits, bounds, bounds_of
 from edgecnn.graph.fold import channel_axis
 from edgecnn.graph.integers import INT8, UINT8, Integers
+from edgecnn.graph.sharing import find_shared, unevenly_bounded
 from edgecnn.graph.shift import find_shifted, is_unpadded
 from edgecnn.graph.targets import Target
 from edgecnn.graph.wiring import Wiring, attribute, wiring
-
-Limits = tuple[float, float]
 
 LAYER_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -111,7 +111,7 @@ class _Planner:
         chosen = [node for node in nodes if node.name in self._integers]
         functions = {node.name: act for node in chosen if (act := self._function_of(node))}
         layers = tuple(self._layer(n) for n in chosen if n.op_type in self._target.layers)
-        shared = self._shared(chosen)
+        shared = find_shared(chosen, carried=self._target.carried, joined=self._joined)
         shifted = self._shifted(layers, functions, shared) if self._target.shifts else frozenset()
         if self._target.activations.symmetric:
             dropped = {k: act for k, act in functions.items() if act.output[0] in shifted}
@@ -125,7 +125,7 @@ class _Planner:
             dropped=frozenset(act.name for act in dropped.values()),
             tensors=tuple(quantized),
             shared=shared,
-            limits={act.output[0]: self._bounds(act) for act in functions.values()},
+            limits={act.output[0]: bounds(act, self._edges) for act in functions.values()},
             answers=self._answers().intersection(quantized),
             shifted=shifted,
             activations=self._target.activations,
@@ -207,23 +207,9 @@ class _Planner:
         if node.name not in self._integers or node.op_type in self._target.carried:
             return None
         after = self._edges.only_consumer(node.output[0])
-        if after is None or after.op_type not in ("Relu", "Clip"):
+        if after is None or after.op_type not in FUNCTIONS:
             return None
-        return after if self._bounds(after)[0] == 0 else None
-
-    def _bounds(self, node: NodeProto) -> Limits:
-        """What a Relu or Clip bounds its output to; infinite where that is not constant."""
-        if node.op_type == "Relu":
-            return 0.0, float("inf")
-        low, high = float("-inf"), float("inf")
-        names = [*node.input[1:], "", ""]
-        if names[0] in self._edges.constants:
-            low = self._edges.value(names[0]).item()
-        if names[1]:
-            if names[1] not in self._edges.constants:
-                return float("-inf"), float("inf")
-            high = self._edges.value(names[1]).item()
-        return low, high
+        return after if bounds(after, self._edges)[0] == 0 else None
 
     def _may_stay_float(self, node: NodeProto) -> bool:
         return node.op_type in self._target.float_output
@@ -265,20 +251,30 @@ class _Planner:
                 todo.extend(producer.input)
         return frozenset(found)
 
-    def _shared(self, nodes: Iterable[NodeProto]) -> dict[str, str]:
-        shared: dict[str, str] = {}
+    def _joined(self, concat: NodeProto) -> list[str]:
+        """The inputs of a Concat that have the scale of its output.
 
-        def root(name: str) -> str:
-            return root(shared[name]) if name in shared else name
+        All of them where the engine wants that. Elsewhere those that nobody else reads: they would
+        be rounded to its steps anyway, after they were rounded to their own.
+        """
+        if self._function_of(concat) is not None:
+            return []
+        wanted = self._target.equal_scales or self._is_made_to_be_joined(concat)
+        return list(concat.input) if wanted else []
 
-        for node in nodes:
-            if node.op_type in self._target.carried:
-                shared.update((name, root(node.input[0])) for name in node.output)
-            elif node.op_type == "Concat" and self._target.equal_scales:
-                # What is joined holds all values of its parts, so that it stands for them.
-                whole = node.output[0]
-                shared.update((root(name), whole) for name in node.input if root(name) != whole)
-        return {name: root(name) for name in shared}
+    def _is_made_to_be_joined(self, concat: NodeProto) -> bool:
+        """Whether a Concat alone reads what integer nodes make for it, all bounded alike.
+
+        An activation function that is absorbed lives on in the saturation: where the bounds
+        differ, a common range would lose one of them.
+        """
+        limits = {bounds_of(name, self._edges) for name in concat.input}
+        return len(limits) == 1 and all(
+            self._edges.only_consumer(name) is concat
+            and self._from_integers(name)
+            and self._edges.producers[name].op_type not in self._target.carried
+            for name in concat.input
+        )
 
     def _shifted(
         self,
@@ -287,10 +283,11 @@ class _Planner:
         shared: Mapping[str, str],
     ) -> frozenset[str]:
         biased = [layer for layer in layers if layer.bias is not None]
+        uneven = unevenly_bounded(shared, self._edges)
         moves = self._target.carried | {"Concat"}
         return find_shifted(
             self._edges,
-            made={layer.output for layer in biased if layer.name in functions},
+            made={layer.output for layer in biased if layer.name in functions} - uneven,
             takers={layer.name for layer in biased if is_unpadded(self._nodes[layer.name])},
             movers={name for name in self._integers if self._nodes[name].op_type in moves},
             shared=shared,

@@ -68,7 +68,8 @@ _X86 = Target(
     layers=_LAYERS,
     computed=_COMPUTED,
     carried=_CARRIED,
-    float_output=frozenset({"Gemm", "MatMul"}),
+    # A mean over integers is finer than one of them: as an answer it stays in float.
+    float_output=frozenset({"Gemm", "MatMul", "GlobalAveragePool"}),
 )
 _X86_AVX2 = replace(
     _X86,

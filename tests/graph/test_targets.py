@@ -83,6 +83,80 @@ def test_what_is_joined_and_pooled_has_one_scale() -> None:
     assert scales == {float(edges.value(after.input[1]))}
 
 
+def joined(first: str, second: str, *, after: int = 3) -> ModelProto:
+    """Two convolutions with these activation functions, joined and read by a third."""
+    net = toy.Net(seed=12)
+    maps = net.relu(net.conv("image", 8))
+    parts = []
+    for name in (first, second):
+        part = net.conv(maps, 8, 1)
+        net.weights[net.nodes[-1].input[1]] *= 6
+        parts.append(getattr(net, name)(part) if name else part)
+    both = net.node("Concat", *parts, axis=1)
+    net._channels[both] = 16
+    return net.model(net.head(net.relu(net.conv(both, 16, after))))
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+@pytest.mark.parametrize(
+    ("first", "second", "alike"),
+    [("relu", "relu", True), ("", "", True), ("relu", "relu6", False), ("relu", "", False)],
+)
+def test_what_is_made_to_be_joined_is_rounded_once(
+    first: str, second: str, alike: bool, target: str
+) -> None:
+    """At the scale of the whole, unless that would take the place of another bound."""
+    model = joined(first, second)
+    int8 = quantize_model(model, IMAGES, target=target, effort="fast").model
+    edges = wiring(int8)
+    (concat,) = nodes(int8, "Concat")
+    scales = {scale_of(edges, name) for name in concat.input}
+    assert (len(scales) == 1) == (alike or target == "tensorrt")
+    assert sqnr_db(answers(model), answers(int8)) > 25
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_a_bound_survives_when_its_neighbour_has_another(target: str) -> None:
+    """An unpadded reader lets TensorRT's tensors be shifted, which drops activation functions."""
+    model = joined("relu", "relu6", after=1)
+    int8 = quantize_model(model, IMAGES, target=target, effort="fast").model
+    assert sqnr_db(answers(model), answers(int8)) > 25
+
+
+def test_what_others_read_too_keeps_a_scale_of_its_own() -> None:
+    net = toy.Net(seed=13)
+    maps = net.relu(net.conv("image", 8))
+    part = net.relu(net.conv(maps, 8))
+    both = net.node("Concat", maps, part, axis=1)
+    net._channels[both] = 16
+    model = net.model(net.head(net.relu(net.conv(both, 8))))
+    edges = wiring(quantize_model(model, IMAGES, effort="fast").model)
+    (concat,) = (node for node in edges.producers.values() if node.op_type == "Concat")
+    assert len({scale_of(edges, name) for name in concat.input}) == 2
+
+
+def test_a_function_behind_a_join_bounds_the_whole() -> None:
+    net = toy.Net(seed=14)
+    maps = net.relu(net.conv("image", 8))
+    both = net.node("Concat", net.conv(maps, 8, 1), net.conv(maps, 8), axis=1)
+    net._channels[both] = 16
+    model = net.model(net.head(net.relu(net.conv(net.relu(both), 8))))
+    for target in TARGETS:
+        int8 = quantize_model(model, IMAGES, target=target, method="mse", effort="fast").model
+        assert sqnr_db(answers(model), answers(int8)) > 20
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_the_mean_that_is_the_answer_stays_in_float(target: str) -> None:
+    """Classes with a map each, as in SqueezeNet: integers would make ties of near answers."""
+    net = toy.Net(seed=15)
+    maps = net.relu(net.conv(net.relu(net.conv("image", 16)), toy.CLASSES, 1))
+    model = net.model(net.node("Flatten", net.node("GlobalAveragePool", maps)))
+    int8 = quantize_model(model, IMAGES, target=target, effort="fast").model
+    assert sqnr_db(answers(model), answers(int8)) > 28
+    assert len(np.unique(answers(int8, toy.images(64)))) > 256
+
+
 def test_relu6_becomes_a_relu_where_saturation_does_the_rest() -> None:
     int8 = written("depthwise")
     assert not nodes(int8, "Clip")
@@ -116,6 +190,23 @@ def test_a_float_layer_for_tensorrt_reads_floats() -> None:
     maker = wiring(int8).producers[nodes(int8, "Conv")[1].input[0]]
     assert maker.op_type not in ("DequantizeLinear", "QuantizeLinear")
     assert sqnr_db(answers(int8, plain=True), answers(int8)) > 35
+
+
+def test_of_float_nodes_only_layers_keep_away_from_integers() -> None:
+    """Beside an integer reader, for TensorRT: a function reads what it reads, a layer floats."""
+    net = toy.Net(seed=11)
+    maps = net.conv("image", 8)
+    gate, kept = net.node("Sigmoid", maps), net.conv(maps, 8)
+    both = net.node("Mul", net.node("Mul", net.conv(maps, 8), gate), kept)
+    model = net.model(net.head(both))
+    int8 = quantize_model(
+        model, IMAGES, target="tensorrt", effort="fast", keep_float=(kept,), method="mse"
+    ).model
+    makers = wiring(int8).producers
+    by_name = {node.name: node for node in int8.graph.node}
+    assert makers[by_name[gate].input[0]].op_type == "DequantizeLinear"
+    assert makers[by_name[kept].input[0]].op_type == "Conv"
+    assert sqnr_db(answers(int8, plain=True), answers(int8)) > 30
 
 
 @pytest.mark.parametrize("target", ["onnxruntime-arm", "openvino"])
