@@ -66,6 +66,12 @@ class CalibrationSet:
         """Of the contents, in whatever order and under whatever names."""
         return hashlib.sha256("\n".join(sorted(self.digests)).encode()).hexdigest()
 
+    @property
+    def noise(self) -> tuple[int, ...]:
+        """The places of images that are noise; noise that was asked for is none."""
+        looks = () if self.is_random else self.looks
+        return tuple(place for place, look in enumerate(looks) if look.is_noise)
+
     def images(self) -> Iterator[Image]:
         """The images, one at a time, uint8 (height, width, 3) RGB of any size.
 
@@ -104,6 +110,7 @@ class Survey:
         return (
             _count_problem(self.images.name, self.images.count + len(self.unreadable))
             or _unreadable_problem(self)
+            or _noise_problem(self.images)
             or _duplicates_problem(self.images)
         )
 
@@ -117,8 +124,8 @@ def open_calibration(
 ) -> CalibrationSet:
     """As `survey`, but refuse what teaches nothing.
 
-    Raises DataError for fewer than 16 different images, for near-duplicates in the majority, and
-    for files that are no images.
+    Raises DataError for fewer than 16 different images, for near-duplicates or noise in the
+    majority, and for files that are no images.
     """
     found = survey(source, limit=limit, seed=seed, progress=progress)
     if found.problem:
@@ -216,6 +223,16 @@ def _unreadable_problem(found: Survey) -> DataError | None:
         f"{found.images.name}: {len(found.unreadable)} of {count} images cannot be read, "
         f"the first of them {first}",
         hint="take them out; edgecnn calibrate names them all",
+    )
+
+
+def _noise_problem(images: CalibrationSet) -> DataError | None:
+    noise, count = len(images.noise), images.count
+    if noise * 2 <= count:
+        return None
+    return DataError(
+        f"{images.name}: {noise} of {count} images are noise: no pixel knows its neighbour",
+        hint=f"{_ADVICE}; to measure speed alone: --calibration random",
     )
 
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from edgecnn.datasets.duplicates import THUMBNAIL, fingerprint
 from edgecnn.datasets.images import grey, grey_thumbnail, read_image, read_rough
 from edgecnn.files import sha256_of
 from edgecnn.runtime.preprocess import Image
 
+# Of 466 photographs the roughest has 0.53; noise of any size, saved as JPEG, up to 0.08.
+LEAST_SMOOTHNESS = 0.3
 _ROUGH = (THUMBNAIL[0] * 8, THUMBNAIL[1] * 8)  # eight pixels for each one that stays
 
 
@@ -21,13 +25,21 @@ class Look:
     """One image at a glance.
 
     `digest` is the sha256 of its content, `fingerprint` the dHash of 8 bytes; `brightness` and
-    `contrast` are the mean and the standard deviation of its grey values, 0 to 255.
+    `contrast` are the mean and the standard deviation of its grey values, 0 to 255. `smoothness`
+    is how neighbouring grey values go together, their correlation: near 1 in pictures of things, 0
+    in noise.
     """
 
     digest: str
     fingerprint: bytes
     brightness: float
     contrast: float
+    smoothness: float = 1.0
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether no pixel knows anything of its neighbours."""
+        return self.smoothness < LEAST_SMOOTHNESS
 
 
 class Source(Protocol):
@@ -97,4 +109,25 @@ class Drawn:
 def _look(digest: str, pixels: Image) -> Look:
     values = grey(pixels)
     print_ = fingerprint(grey_thumbnail(values, size=THUMBNAIL))
-    return Look(digest, print_, float(values.mean()), float(values.std()))
+    return Look(
+        digest=digest,
+        fingerprint=print_,
+        brightness=float(values.mean()),
+        contrast=float(values.std()),
+        smoothness=_smoothness(values),
+    )
+
+
+def _smoothness(values: Image) -> float:
+    """Correlation of the grey values (height, width) with their neighbours to the right and below.
+
+    From their squared differences, 2 (1 - correlation) times the variance. A picture of one colour
+    is as smooth as can be.
+    """
+    exact = values.astype(np.float32)
+    across, down = (np.diff(exact, axis=axis) for axis in (1, 0))
+    differences = np.concatenate([across.ravel(), down.ravel()])
+    variance = float(exact.var())
+    if not differences.size or variance == 0:
+        return 1.0
+    return 1 - float(np.square(differences).mean()) / (2 * variance)

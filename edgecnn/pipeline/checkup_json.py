@@ -8,6 +8,7 @@ from typing import Any
 from edgecnn.graph.convergence import Convergence
 from edgecnn.pipeline.doctor import Checkup, Light, Overlap
 from edgecnn.pipeline.findings import MORE_IMAGES, findings, verdict
+from edgecnn.pipeline.scaling import Scaling
 from edgecnn.pipeline.watch import Seen
 
 
@@ -46,6 +47,7 @@ def _seen_document(seen: Seen) -> dict[str, Any]:
         "known_classes": seen.known,
         "largest_share": seen.largest_share,
         "random_weights": seen.random_weights,
+        "scaling": None if seen.scaling is None else _scaling_document(seen.scaling),
         "colors": colors
         and {
             "order": seen.preprocess.color,
@@ -58,6 +60,21 @@ def _seen_document(seen: Seen) -> dict[str, Any]:
                 "low": colors.surer_nats.low,
                 "high": colors.surer_nats.high,
             },
+        },
+    }
+
+
+def _scaling_document(scaling: Scaling) -> dict[str, Any]:
+    return {
+        "images": scaling.images,
+        "told_nats": scaling.as_is.told_nats,
+        "lead_nats": scaling.as_is.lead_nats,
+        "better": {
+            "scale": scaling.spec.scale,
+            "mean": list(scaling.spec.mean),
+            "std": list(scaling.spec.std),
+            "told_nats": scaling.rival.told_nats,
+            "lead_nats": scaling.rival.lead_nats,
         },
     }
 

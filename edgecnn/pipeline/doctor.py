@@ -27,13 +27,17 @@ _DARK, _BRIGHT, _FLAT = 30.0, 225.0, 8.0  # of 255
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Brightness and contrast (mean and deviation of grey, 0 to 255): medians, and outliers."""
+    """Brightness and contrast (mean and deviation of grey, 0 to 255): medians, and outliers.
+
+    `noise` names the images in which no pixel knows anything of its neighbours.
+    """
 
     brightness: float
     contrast: float
     dark: tuple[str, ...]
     bright: tuple[str, ...]
     flat: tuple[str, ...]
+    noise: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,7 @@ def _light(images: CalibrationSet) -> Light | None:
         dark=_labels(images, np.flatnonzero(brightness < _DARK)),
         bright=_labels(images, np.flatnonzero(brightness > _BRIGHT)),
         flat=_labels(images, np.flatnonzero(contrast < _FLAT)),
+        noise=_labels(images, np.array(images.noise, np.intp)),
     )
 
 

@@ -12,6 +12,7 @@ from edgecnn.graph.convergence import Convergence
 from edgecnn.pipeline.colors import ColorOrder
 from edgecnn.pipeline.doctor import Checkup, Light, Overlap
 from edgecnn.pipeline.narrator import Narrator
+from edgecnn.pipeline.scaling import Scaling
 from edgecnn.pipeline.watch import Seen
 
 MORE_IMAGES = 64
@@ -82,6 +83,8 @@ def _findings(checkup: Checkup) -> Iterator[Finding]:
         yield _light(checkup.light, checkup.images)
     if checkup.seen:
         yield from (_values(checkup.seen), _classes(checkup.seen), _colors(checkup.seen))
+        if checkup.seen.scaling:
+            yield _scale(checkup.seen.scaling, checkup.seen.preprocess)
     if checkup.convergence:
         yield _ranges(checkup.convergence)
 
@@ -138,6 +141,7 @@ def _light(light: Light, count: int) -> Finding:
             (light.dark, "dark"),
             (light.bright, "overexposed"),
             (light.flat, "without contrast"),
+            (light.noise, "noise"),
         )
         if names
     ]
@@ -148,6 +152,9 @@ def _light(light: Light, count: int) -> Finding:
 
 
 def _light_warning(light: Light, count: int, outliers: str) -> str | None:
+    if light.noise:
+        names = _named(light.noise)
+        return f"{_many(len(light.noise), 'image')} of pure noise{names}: take them out"
     advice = "calibrate in the light that the camera will work in"
     if not BRIGHTNESS[0] <= light.brightness <= BRIGHTNESS[1]:
         kind = "dark" if light.brightness < BRIGHTNESS[0] else "bright"
@@ -220,6 +227,20 @@ def _color_finding(colors: ColorOrder, order: str) -> Finding:
         f"the network is surer with red and blue exchanged ({shares}): try --color {other}, or "
         "the images were saved in the wrong order",
     )
+
+
+def _scale(scaling: Scaling, spec: Preprocess) -> Finding:
+    as_is, rival, other = scaling.as_is, scaling.rival, _said(scaling.spec)
+    text = (
+        f"on {scaling.images} images it tells {as_is.kinds:.0f} kinds apart, its best class "
+        f"{as_is.lead_nats:.1f} nats ahead; with {other} {rival.kinds:.0f}, {rival.lead_nats:.1f}"
+    )
+    what = "is absurdly sure of every image" if as_is.is_absurd else "hardly tells images apart"
+    warning = (
+        f"prepared with {_said(spec)} the network {what}, as if its input values were on the "
+        f"wrong scale; {other} suits it better: check how it was trained"
+    )
+    return Finding("scale", text, warning)
 
 
 def _ranges(converged: Convergence) -> Finding:

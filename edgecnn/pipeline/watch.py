@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,16 @@ from edgecnn.graph.session import Session
 from edgecnn.pipeline.colors import ColorOrder, color_order, exchanged
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.narrator import Progress
+from edgecnn.pipeline.scaling import (
+    SCALING_IMAGES,
+    Impression,
+    Scaling,
+    impression,
+    looks_wrong,
+    rescaled,
+    suits_better,
+    usual_ways,
+)
 from edgecnn.runtime.preprocess import Tensor
 from edgecnn.runtime.results import probabilities
 
@@ -27,7 +37,8 @@ class Seen:
 
     `mean` and `std` are those of its input values. `classes` counts different best classes out of
     `known`, `largest_share` is the share of the most frequent; None where weights are random or
-    the task is another. `colors` is None where nothing can be asked.
+    the task is another. `colors` is None where nothing can be asked, `scaling` where no other scale
+    suits the network better.
     """
 
     images: int
@@ -38,6 +49,7 @@ class Seen:
     classes: int | None = None
     largest_share: float | None = None
     colors: ColorOrder | None = None
+    scaling: Scaling | None = None
     random_weights: bool = False
 
 
@@ -51,7 +63,7 @@ def look_through(
     for done, tensor in enumerate(_chained(parts)):
         watch.see(tensor, twice=done % _COLOR_EVERY == 0)
         progress(done + 1, total)
-    return watch.seen()
+    return watch.seen(lambda: _chained(parts))
 
 
 def _chained(parts: Sequence[Frames]) -> Iterator[Tensor]:
@@ -86,15 +98,20 @@ class _Watch:
             self._pairs.extend(zip(answers, again, strict=True))
 
     def _answer(self, tensor: Tensor) -> list[NDArray[np.float64]]:
-        output = self._session.run(tensor)[0]
-        if not np.isfinite(output).all():
+        rows = self._rows(tensor)
+        if not np.isfinite(rows).all():
             raise DataError(
                 "the network's answer to a calibration image is NaN or infinite",
                 hint="check its weights and the preprocessing (--scale, --mean, --std)",
             )
-        return list(probabilities(output.reshape(len(output), -1)))
+        return list(probabilities(rows))
 
-    def seen(self) -> Seen:
+    def _rows(self, tensor: Tensor) -> NDArray[np.float64]:
+        output = self._session.run(tensor)[0]
+        return output.reshape(len(output), -1).astype(np.float64)
+
+    def seen(self, again: Callable[[], Iterator[Tensor]]) -> Seen:
+        """All of it; `again` gives the same tensors once more, should a doubt be left."""
         mean = self._sum / max(self._values, 1)
         variance = max(self._square / max(self._values, 1) - mean**2, 0.0)
         known = classes = largest = None
@@ -112,5 +129,27 @@ class _Watch:
             classes=classes,
             largest_share=largest,
             colors=color_order(*zip(*self._pairs, strict=True)) if self._pairs else None,
+            scaling=self._scaling(again),
             random_weights=self._contract.random_weights,
         )
+
+    def _scaling(self, again: Callable[[], Iterator[Tensor]]) -> Scaling | None:
+        answers = self._answers[:SCALING_IMAGES]
+        if len(answers) < 2 or answers[0].size < 2:
+            return None
+        as_is, spec = impression(answers), self._contract.preprocess
+        if not looks_wrong(as_is, answers):
+            return None
+        found = [
+            Scaling(len(answers), as_is, self._impression(again(), other, len(answers)), other)
+            for other in usual_ways(spec)
+        ]
+        better = [one for one in found if suits_better(one.rival, as_is)]
+        return max(better, key=lambda one: one.rival.told_nats, default=None)
+
+    def _impression(self, tensors: Iterator[Tensor], other: Preprocess, count: int) -> Impression:
+        answers: list[NDArray[np.float64]] = []
+        while len(answers) < count:
+            tensor = rescaled(next(tensors), self._contract.preprocess, other)
+            answers += list(probabilities(np.nan_to_num(self._rows(tensor))))
+        return impression(answers[:count])

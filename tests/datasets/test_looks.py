@@ -37,6 +37,24 @@ def test_a_file_and_a_drawing_of_the_same_look_alike(tmp_path: Path) -> None:
     assert (files.label(0), drawn.label(3)) == ("three.png", "image 3")
 
 
+@pytest.mark.parametrize("name", ["noise.png", "noise.jpg"])
+def test_noise_is_known_by_pixels_that_know_nothing_of_each_other(
+    tmp_path: Path, name: str
+) -> None:
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    look = Files((save(tmp_path / name, noise),)).look(0)
+    assert abs(look.smoothness) < 0.1
+    assert look.is_noise
+    natural = Drawn(8, lambda index: natural_image(index, height=96, width=128, seed=0))
+    for index in range(natural.count):
+        assert natural.look(index).smoothness > 0.7
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::8] = 255
+    for pixels in (stripes, np.full((40, 60, 3), 7, np.uint8)):
+        assert not Drawn(1, lambda _, pixels=pixels: pixels).look(0).is_noise  # type: ignore[misc]
+
+
 def test_a_large_photo_keeps_its_light_when_it_is_read_roughly(tmp_path: Path) -> None:
     pixels = natural_image(0, height=480, width=640, seed=2)
     look = Files((save(tmp_path / "photo.png", pixels),)).look(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import numpy_helper, save
+from onnx import load, numpy_helper, save
 from PIL import Image
 
 from edgecnn.datasets.natural import natural_image
@@ -222,6 +222,98 @@ def test_too_few_are_hopeless_and_looked_at_all_the_same(tmp_path: Path) -> None
     assert told(found, "different") == "no near-duplicates, 5 different scenes"
     with pytest.raises(DataError, match="5 images"):
         find_calibration(str(tmp_path / "set"))
+
+
+def noise(pixels: Pixels) -> Pixels:
+    random = np.random.default_rng(int(pixels.sum()))
+    return random.integers(0, 256, pixels.shape).astype(np.uint8)
+
+
+def test_a_folder_of_noise_is_hopeless(tmp_path: Path) -> None:
+    found = check(write(tmp_path / "set", 20, change=noise))
+    assert verdict(found) == "refused"
+    assert "20 of 20 images are noise" in str(found.problem)
+    with pytest.raises(DataError, match="20 of 20 images are noise") as refused:
+        find_calibration(str(tmp_path / "set"))
+    assert "--calibration random" in refused.value.hint
+
+
+def test_single_images_of_noise_are_warned_of(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "set")
+    write(tmp_path / "noise", 2, change=noise)
+    for index in range(2):
+        shutil.copy(tmp_path / "noise" / f"0{index}.png", tmp_path / "set" / f"z{index}.png")
+    found = check(tmp_path / "set")
+    assert found.problem is None
+    assert warnings(found) == {"light": "2 images of pure noise (z0.png, z1.png): take them out"}
+
+
+def tint_network(path: Path, *, bounded: bool) -> Path:
+    """Tells red, green and blue images apart, prepared as values from -1 to 1.
+
+    Bounded by a ReLU6 it sees one thing in all raw pixels, else it is absurdly sure of them.
+    """
+    net = toy.Net(side=SIDE)
+    maps = net.conv("image", 6, 1, bias=False)
+    means = net.node("GlobalAveragePool", net.relu6(maps) if bounded else net.relu(maps))
+    model = net.model(net.gemm(net.node("Flatten", means), 6))
+    colours, signs = np.repeat(np.eye(3), 2, axis=0), np.tile([4.0, -4.0], 3)
+    classes = np.zeros((toy.CLASSES, 6))
+    classes[:3] = (2 * np.eye(3) - 1).repeat(2, axis=1) * np.tile([2.0, -2.0], 3)
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    values = {
+        layers[0].input[1]: (colours * signs[:, None])[:, :, None, None],
+        layers[1].input[1]: classes,
+        layers[1].input[2]: np.zeros(toy.CLASSES),
+    }
+    for tensor in model.graph.initializer:
+        if tensor.name in values:
+            array = values[tensor.name].astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    save(model, str(path))
+    return path
+
+
+def tinted(pixels: Pixels) -> Pixels:
+    tint = np.zeros(3, np.uint8)
+    tint[int(pixels.sum()) % 3] = 190
+    return pixels // 4 + tint
+
+
+RAW = ContractOptions(scale=1.0, mean=(0.0,), std=(1.0,))
+CENTRED = ContractOptions(scale=1 / 127.5, mean=(1.0,), std=(1.0,))
+
+
+@pytest.mark.parametrize(("bounded", "how"), [(True, "hardly tells"), (False, "absurdly sure")])
+def test_raw_pixels_for_a_network_that_was_trained_normalised(
+    bounded: bool, how: str, tmp_path: Path
+) -> None:
+    images, file = write(tmp_path / "set", 30, change=tinted), tmp_path / "net.onnx"
+    found = check(images, model=tint_network(file, bounded=bounded), contract=RAW)
+    assert how in warnings(found)["scale"]
+    assert "prepared with --scale 1 --mean 0,0,0 --std 1,1,1" in warnings(found)["scale"]
+    better = document(found)["seen"]["scaling"]["better"]
+    assert better["scale"] != 1
+    assert better["told_nats"] > 0.9  # of log(3)
+    assert "scale" not in warnings(check(images, model=file, contract=CENTRED))
+
+
+def test_normalised_values_for_a_network_that_was_trained_on_pixels(tmp_path: Path) -> None:
+    """Its first layer does what the contract says again."""
+    images, file = write(tmp_path / "set", 30, change=tinted), tmp_path / "net.onnx"
+    model = load(str(tint_network(file, bounded=True)))
+    first = model.graph.node[0]
+    kernel = next(item for item in model.graph.initializer if item.name == first.input[1])
+    pixels = numpy_helper.to_array(kernel) / np.float32(127.5)
+    kernel.CopyFrom(numpy_helper.from_array(pixels, kernel.name))
+    offset = -127.5 * pixels.sum(axis=(1, 2, 3))
+    model.graph.initializer.append(numpy_helper.from_array(offset, "offset"))
+    first.input.append("offset")
+    save(model, str(file))
+    found = check(images, model=file, contract=CENTRED)
+    assert "hardly tells images apart" in warnings(found)["scale"]
+    assert "--scale 1 --mean 0,0,0 --std 1,1,1 suits it better" in warnings(found)["scale"]
+    assert "scale" not in warnings(check(images, model=file, contract=RAW))
 
 
 def test_noise_is_called_noise(network: Path) -> None:
