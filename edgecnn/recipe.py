@@ -36,7 +36,11 @@ class ExportSection:
 
 @dataclass(frozen=True, slots=True)
 class QuantizeSection:
-    """`[quantize]`: INT8 with these calibration images."""
+    """`[quantize]`: INT8 with these calibration images.
+
+    `min_agreement` in percent of images or `max_drop` in points of top-1 is a budget, judged on the
+    data of `[evaluate]` where there is some.
+    """
 
     calibration: str
     images: int | None = None
@@ -45,6 +49,10 @@ class QuantizeSection:
     effort: str = "default"
     ranges: str | None = None
     keep_float: tuple[str, ...] = ()
+    per_tensor: bool = False
+    min_agreement: float | None = None
+    max_drop: float | None = None
+    accept_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from edgecnn.onnxfile import read_contract
 from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.contracts import ContractOptions
 from edgecnn.pipeline.export import ExportOptions, export
+from edgecnn.pipeline.jury import Budget
 from edgecnn.pipeline.ledger import Ledger, key_of
 from edgecnn.pipeline.measure import (
     EvaluateOptions,
@@ -25,6 +26,7 @@ from edgecnn.pipeline.measure import (
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.pipeline.quantize import QuantizeOptions, quantize, ranges_path
 from edgecnn.pipeline.values import check_values
+from edgecnn.profiling.budget import Limit
 from edgecnn.profiling.records import Evaluation
 from edgecnn.profiling.report import (
     evaluation_document,
@@ -135,6 +137,8 @@ class _Run:
             effort=section.effort,
             ranges=ranges,
             keep_float=section.keep_float,
+            per_tensor=section.per_tensor,
+            budget=self._budget(section),
             seed=recipe.seed,
             against=self._evaluation_data(),
         )
@@ -152,8 +156,19 @@ class _Run:
         made = (self._int8, ranges_path(self._int8))
         float_sha256 = sha256_of(self._float)
         made_by = asdict(replace(options, against=None))  # looked at only, it changes no byte
-        key = key_of(made_by, _contents(ranges), images.sha256, float_sha256)
+        judged_by = self._data_sha256(recipe.evaluate) if options.budget else ""
+        key = key_of(made_by, _contents(ranges), images.sha256, float_sha256, judged_by)
         return self._step("quantize", key, made, work)
+
+    def _budget(self, section: QuantizeSection) -> Budget | None:
+        if section.max_drop is not None:
+            limit = Limit("drop", section.max_drop / 100)
+        elif section.min_agreement is not None:
+            limit = Limit("agreement", section.min_agreement / 100)
+        else:
+            return None
+        data, table = self._data(self._recipe.evaluate)
+        return Budget(limit, data, table, section.accept_loss)
 
     def _evaluation_data(self) -> Path | None:
         """Where they are there: to miss them is for the step that evaluates."""

@@ -7,9 +7,15 @@ from collections.abc import Iterable, Iterator
 
 from edgecnn.errors import RecipeError
 from edgecnn.graph.quantize import EFFORTS
-from edgecnn.graph.ranges import METHODS
 from edgecnn.graph.targets import TARGETS
-from edgecnn.recipe import ExportSection, ProfileSection, QuantizeSection, Recipe
+from edgecnn.graph.thresholds import METHODS
+from edgecnn.recipe import (
+    EvaluateSection,
+    ExportSection,
+    ProfileSection,
+    QuantizeSection,
+    Recipe,
+)
 from edgecnn.runtime.compiled import ENGINES
 
 _OPSETS = range(17, 22)
@@ -26,6 +32,7 @@ def check_values(recipe: Recipe) -> None:
         problems.append((f"threads {recipe.threads} is not above zero", "for example: threads = 1"))
     if recipe.quantize:
         problems += _quantize(recipe.quantize)
+        problems += _budget(recipe.quantize, recipe.evaluate)
     if recipe.profile:
         problems += _profile(recipe.profile)
     if recipe.evaluate and recipe.evaluate.class_offset is not None:
@@ -72,6 +79,23 @@ def _class_offset(offset: int) -> Iterator[Problem]:
             f"[evaluate] class_offset {offset} is below zero",
             "class_offset = 1 where the first output means 'background'",
         )
+
+
+def _budget(section: QuantizeSection, evaluate: EvaluateSection | None) -> Iterator[Problem]:
+    agreement, drop = section.min_agreement, section.max_drop
+    if agreement is not None and drop is not None:
+        yield "[quantize] min_agreement and max_drop: one budget at a time", "take one of them out"
+    if agreement is not None and not 1 < agreement <= 100:
+        yield f"[quantize] min_agreement {agreement:g} is no percentage", "min_agreement = 97"
+    if drop is not None and not 0 <= drop <= 100:
+        yield f"[quantize] max_drop {drop:g} is no number of points", "max_drop = 0.5"
+    if drop is not None and (evaluate is None or evaluate.data is None):
+        yield (
+            "[quantize] max_drop needs labelled images",
+            'add data = "labelled/" under [evaluate], or use min_agreement, which needs none',
+        )
+    if section.accept_loss and agreement is None and drop is None:
+        yield "[quantize] accept_loss goes with min_agreement or max_drop", "give one of them"
 
 
 def _profile(section: ProfileSection) -> Iterator[Problem]:

@@ -104,6 +104,26 @@ def test_a_step_that_fails_leaves_the_steps_before_it_done(short: Path) -> None:
         follow(short, "evaluate.data=labelled", "evaluate.class_offset=1")
 
 
+def test_a_budget_is_kept_or_stops_the_run(short: Path, tmp_path: Path) -> None:
+    steps = follow(short, "quantize.min_agreement=50")
+    assert "quantize" in steps
+    done = read_contract(Path("out/lenet5.int8.onnx")).provenance["steps"][-1]
+    assert (done["budget"]["metric"], done["budget"]["limit"]) == ("agreement", 0.5)
+    labelled = (f"evaluate.data={tmp_path / 'labelled'}", "quantize.max_drop=2.5")
+    follow(short, *labelled)
+    done = read_contract(Path("out/lenet5.int8.onnx")).provenance["steps"][-1]
+    assert (done["budget"]["metric"], done["budget"]["limit"]) == ("drop", 0.025)
+    assert done["budget"]["independent"] is True
+    assert "quantize" in skipped(follow(short, *labelled))
+
+
+def test_other_images_judge_a_budget_anew(short: Path, tmp_path: Path) -> None:
+    labelled = (f"evaluate.data={tmp_path / 'labelled'}", "quantize.max_drop=50")
+    follow(short, *labelled)
+    next((tmp_path / "labelled").rglob("*.png")).unlink()
+    assert "quantize" not in skipped(follow(short, *labelled))
+
+
 def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
     with pytest.raises(RecipeError, match=r"\[preprocess\]: unknown key 'sise'"):
         follow(short, "preprocess.sise=32")
@@ -119,6 +139,10 @@ def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
         ("quantize.effort=heroic", "effort 'heroic'"),
         ("quantize.target=abacus", "target 'abacus'"),
         ("quantize.images=3", "images 3: too few"),
+        ("quantize.min_agreement=0.97", "min_agreement 0.97 is no percentage"),
+        ("quantize.min_agreement=101", "min_agreement 101 is no percentage"),
+        ("quantize.max_drop=-1", "max_drop -1 is no number of points"),
+        ("quantize.accept_loss=true", "accept_loss goes with"),
         ("profile.precision=0", "precision 0.0 is no share"),
         ("profile.time_limit_s=-1", "time_limit_s -1.0 is not above zero"),
         ("threads=0", "threads 0 is not above zero"),
@@ -133,6 +157,16 @@ def test_a_value_that_a_late_step_would_refuse_is_refused_at_once(
         follow(recipe, *override.split())
     assert str(recipe) in str(refused.value)
     assert not Path("out").exists()
+
+
+def test_two_budgets_or_one_without_labels_are_refused(recipe: Path) -> None:
+    with pytest.raises(RecipeError, match="one budget at a time"):
+        follow(recipe, "quantize.min_agreement=97", "quantize.max_drop=1")
+    recipe.write_text(TEXT.partition("[evaluate]")[0], encoding="utf-8")
+    with pytest.raises(RecipeError, match="max_drop needs labelled images"):
+        follow(recipe, "quantize.max_drop=1")
+    with pytest.raises(RecipeError, match="unknown key 'min_agreemnt'"):
+        follow(recipe, "quantize.min_agreemnt=97")
 
 
 def test_a_path_typed_by_hand_starts_where_the_command_runs(
