@@ -12,7 +12,7 @@ from edgecnn.cli.speak import Speaker
 
 if TYPE_CHECKING:
     from edgecnn.graph.latency import Extra
-    from edgecnn.graph.sensitivity import Spread
+    from edgecnn.graph.tally import Spread
     from edgecnn.pipeline.contracts import ContractOptions
     from edgecnn.pipeline.explain import Explanation, Row
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edgecnn.graph.sensitivity import LayerError, Spread
+from edgecnn.graph.sensitivity import LayerError
+from edgecnn.graph.tally import Spread
 
 Remedy = Literal["none", "per-channel", "repair", "range", "float"]
 

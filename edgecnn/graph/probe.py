@@ -6,18 +6,17 @@ graph that says, for each stretch between them, what float arithmetic makes of q
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from edgecnn.errors import GraphError
-from edgecnn.graph.model_io import copied
 from edgecnn.graph.plan import LAYER_OPS
 from edgecnn.graph.session import Array
 from edgecnn.graph.shift import SHIFTED
-from edgecnn.graph.wiring import FloatArray, Wiring, attribute, drop_unused, put_constant, wiring
+from edgecnn.graph.wiring import FloatArray, Wiring, attribute, drop_unused, wiring
 
 _MADE = "@made"
 
@@ -153,13 +152,15 @@ def made_name(tensor: str) -> str:
     return f"{tensor}{_MADE}"
 
 
-def cut(model: ModelProto, probes: Collection[Probe]) -> ModelProto:
+def cut(
+    model: ModelProto, probes: Collection[Probe], *, open_weights: Collection[str] = ()
+) -> ModelProto:
     """The float model with every probe as an input, and what leads to it as an output of its own.
 
-    Its inputs are the probes that something reads, its outputs `made_name` of those that something
-    makes.
+    Its inputs are the probes that something reads and the initialisers in `open_weights`, which one
+    may then give other values; its outputs `made_name` of those that something makes.
     """
-    part, at = copied(model), dict.fromkeys(probe.tensor for probe in probes)
+    part, at = _open(model, open_weights), dict.fromkeys(probe.tensor for probe in probes)
     made: list[str] = []
     for node in part.graph.node:
         for index, name in enumerate(node.output):
@@ -169,10 +170,23 @@ def cut(model: ModelProto, probes: Collection[Probe]) -> ModelProto:
     read = {name for node in part.graph.node for name in node.input}
     given = [item.name for item in model.graph.input]
     inputs = [name for name in dict.fromkeys((*given, *at)) if name in read]
-    del part.graph.input[:], part.graph.output[:], part.graph.value_info[:]
     part.graph.input.extend(_info(name) for name in inputs)
     part.graph.output.extend(_info(made_name(name)) for name in made)
     drop_unused(part)
+    return part
+
+
+def _open(model: ModelProto, weights: Collection[str]) -> ModelProto:
+    """The nodes and constants of a model, some of these as inputs; nothing heavy is copied."""
+    part = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    part.graph.name = model.graph.name
+    part.graph.node.extend(model.graph.node)
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            info = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            part.graph.input.append(info)
+        else:
+            part.graph.initializer.append(tensor)
     return part
 
 
@@ -228,14 +242,18 @@ def _real(name: str, edges: Wiring) -> tuple[FloatArray, int] | None:
     return np.asarray(steps * scale.astype(np.float32).reshape(shape), np.float32), scale.size
 
 
-def with_rounded_weights(model: ModelProto, layers: dict[str, RoundedLayer]) -> ModelProto:
-    """A copy of the float model with the weights and biases that the quantized one has."""
-    half = copied(model)
-    for node in half.graph.node:
+def weight_values(
+    model: ModelProto, layers: Mapping[str, RoundedLayer]
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """By name, the weights and biases of some layers in the float model, and rounded."""
+    edges = wiring(model)
+    exact: dict[str, FloatArray] = {}
+    rounded: dict[str, FloatArray] = {}
+    for node in model.graph.node:
         layer = layers.get(node.name)
         if layer is None:
             continue
-        put_constant(half, node.input[1], layer.weight)
-        if layer.bias is not None and len(node.input) > 2:
-            put_constant(half, node.input[2], layer.bias)
-    return half
+        values = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
+        for name, value in zip(node.input[1:], values, strict=False):
+            exact[name], rounded[name] = edges.value(name), np.asarray(value, np.float32)
+    return exact, rounded

@@ -8,43 +8,30 @@ model is the error that has piled up. Both are told as shares of the signal's po
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edgecnn.errors import GraphError
-from edgecnn.graph.channels import Factors, channel_factors, unscaled
+from edgecnn.graph.channels import channel_factors, unscaled
 from edgecnn.graph.check import BEST_DB
 from edgecnn.graph.fold import channel_axis
-from edgecnn.graph.importance import Importance, importances
+from edgecnn.graph.importance import importances
 from edgecnn.graph.probe import (
     Probe,
-    RoundedLayer,
     Stretch,
     cut,
     find_probes,
     made_name,
     rounded_layers,
     stretches,
-    with_rounded_weights,
+    weight_values,
 )
 from edgecnn.graph.session import Array, Session
+from edgecnn.graph.tally import Spread, Tally, sample, spread
 from edgecnn.graph.wiring import FloatArray, wiring
-
-_SAMPLE = 1 << 16  # values of one tensor and image that are compared
-_WORST = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """The channel with the largest magnitude, and how many times the median channel's it is."""
-
-    channel: int
-    times: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +94,12 @@ def sensitivity(
     probes = find_probes(model, quantized)
     layers = rounded_layers(model, quantized)
     factors, weighed = channel_factors(model, layers), importances(model)
-    half = with_rounded_weights(model, unscaled(model, layers, factors))
-    bench = _Bench(model, quantized, probes, (cut(model, probes), cut(half, probes)), threads)
+    scales = {name: layer.scales for name, layer in layers.items()}
+    values = weight_values(model, unscaled(model, layers, factors))
+    del layers  # as heavy as the model
+    bench = _Bench(model, quantized, probes, values, threads)
     tallies = {
-        probe.tensor: _Tally(probe, weighed.get(probe.tensor), factors.get(probe.tensor))
+        probe.tensor: Tally(probe, weighed.get(probe.tensor), factors.get(probe.tensor))
         for probe in probes
     }
     for image in images:
@@ -120,155 +109,73 @@ def sensitivity(
     found = stretches(model, probes)
     weights = _weight_spreads(model)
     return tuple(
-        _told(tallies[probe.tensor], found[probe.tensor], layers, weights) for probe in probes
+        _told(tallies[probe.tensor], found[probe.tensor], scales, weights) for probe in probes
     )
 
 
 class _Bench:
-    """The four graphs that look at each image."""
+    """The graphs that look at each image.
+
+    The float model cut at the probes is one graph for both kinds of weights, which are its inputs:
+    as constants, each would have them several times in memory.
+    """
 
     def __init__(
         self,
         model: ModelProto,
         quantized: ModelProto,
         probes: tuple[Probe, ...],
-        parts: tuple[ModelProto, ModelProto],
+        weights: tuple[dict[str, FloatArray], dict[str, FloatArray]],
         threads: int,
     ) -> None:
         self._probes = probes
+        self._weights = weights
         self._input = model.graph.input[0].name
         names = [probe.tensor for probe in probes if probe.tensor != self._input]
-        self._given = [item.name for item in parts[0].graph.input]
-        self._reference = Session(model, names, threads=threads)
-        self._quantized = Session(quantized, [probe.found for probe in probes], threads=threads)
-        self._float, self._half = (Session(part, threads=threads) for part in parts)
+        found = [probe.found for probe in probes]
+        part = cut(model, probes, open_weights=weights[0].keys())
+        self._given = [item.name for item in part.graph.input if item.name not in weights[0]]
+        self._reference = Session(model, names, threads=threads, frugal=True)
+        self._quantized = Session(quantized, found, threads=threads, frugal=True)
+        self._part = Session(part, threads=threads, frugal=True)
 
-    def compare(self, image: FloatArray, tallies: Mapping[str, _Tally]) -> None:
+    def compare(self, image: FloatArray, tallies: Mapping[str, Tally]) -> None:
+        """Add one image to the tallies; of each graph's tensors only samples are kept."""
+        shapes, exact = self._float_values(image, tallies)
         integers = dict(zip(self._quantized.names, self._quantized.run(image), strict=True))
         real = {
             probe.tensor: tallies[probe.tensor].unscaled(probe.real(integers[probe.found]))
             for probe in self._probes
         }
-        reference = dict(zip(self._reference.names, self._reference.run(image), strict=True))
-        reference[self._input] = image
-        for probe in self._probes:
-            _check_shape(probe.tensor, real[probe.tensor], reference[probe.tensor])
+        for name, values in real.items():
+            _check_shape(name, values.shape, shapes[name])
         given: dict[str, Array] = {name: real.get(name, image) for name in self._given}
-        made, half = (
-            dict(zip(part.names, part.feed(given), strict=True))
-            for part in (self._float, self._half)
-        )
+        made, half = (self._made({**given, **weights}) for weights in self._weights)
         for name, tally in tallies.items():
-            key, exact = made_name(name), reference[name]
-            rows = (exact, real[name], made.get(key, exact), half.get(key, exact))
-            tally.add(*(np.asarray(values, np.float32) for values in rows))
+            key, rows = made_name(name), exact[name]
+            tally.add(rows, sample(real[name]), made.get(key, rows), half.get(key, rows))
+
+    def _float_values(
+        self, image: FloatArray, tallies: Mapping[str, Tally]
+    ) -> tuple[dict[str, tuple[int, ...]], dict[str, FloatArray]]:
+        """The shapes and samples of what the float model makes of an image."""
+        found = dict(zip(self._reference.names, self._reference.run(image), strict=True))
+        found[self._input] = image
+        for name, tally in tallies.items():
+            tally.look_at(found[name])
+        shapes = {name: values.shape for name, values in found.items()}
+        return shapes, {name: sample(values) for name, values in found.items()}
+
+    def _made(self, given: Mapping[str, Array]) -> dict[str, FloatArray]:
+        return dict(zip(self._part.names, map(sample, self._part.feed(given)), strict=True))
 
 
-def _check_shape(name: str, ours: Array, theirs: Array) -> None:
-    if ours.shape != theirs.shape:
+def _check_shape(name: str, ours: tuple[int, ...], theirs: tuple[int, ...]) -> None:
+    if ours != theirs:
         raise GraphError(
-            f"its tensor {name!r} has the shape {ours.shape}, in the float model {theirs.shape}",
+            f"its tensor {name!r} has the shape {ours}, in the float model {theirs}",
             hint="give the very float file that it was quantized from",
         )
-
-
-class _Tally:
-    """Sums over images for one probe, channel by channel."""
-
-    def __init__(
-        self, probe: Probe, importance: Importance | None, factors: Factors | None
-    ) -> None:
-        self.probe = probe
-        self._factors = np.ones(1, np.float32) if factors is None else factors
-        self._importance = importance
-        self._rank = 0
-        self._count = 0
-        self._sum: Importance = np.zeros(1)
-        self._squares: Importance = np.zeros(1)
-        self._peaks: Importance = np.zeros(1)
-        self._noises: NDArray[np.float64] = np.zeros((5, 1))
-        self._clipped = 0
-
-    def add(
-        self, reference: FloatArray, real: FloatArray, made: FloatArray, half: FloatArray
-    ) -> None:
-        """Values of the float model, the quantized one, and the two cut graphs."""
-        self._rank = reference.ndim
-        rows = _by_channel(reference)
-        self._peaks = np.maximum(self._peaks, np.abs(rows).max(axis=1, initial=0.0))
-        step = -(-reference.size // _SAMPLE)
-        rows, reals, mades, halves = (
-            _by_channel(value)[:, ::step] for value in (reference, real, made, half)
-        )
-        self._count += rows.shape[1]
-        self._sum = self._sum + rows.sum(axis=1, dtype=np.float64)
-        self._squares = self._squares + np.square(rows, dtype=np.float64).sum(axis=1)
-        factors = self._factors[:, None]
-        inside = np.clip(halves, self.probe.low / factors, self.probe.high / factors)
-        margin = self.probe.scale / 2 / factors if self.probe.bits is not None else 0.0
-        self._clipped += int(np.count_nonzero(np.abs(halves - inside) > margin))
-        pairs = (
-            (halves, mades), (reals, halves), (halves, inside), (reals, mades), (reals, rows)
-        )  # fmt: skip
-        self._noises = self._noises + [
-            np.square(a - b, dtype=np.float64).sum(axis=1) for a, b in pairs
-        ]
-
-    def unscaled(self, real: FloatArray) -> FloatArray:
-        """Values of the quantized graph on the float model's scale."""
-        if self._factors.size == 1:
-            return real
-        return real / self._factors.reshape(-1, *(1,) * (real.ndim - 2))
-
-    @property
-    def noises(self) -> list[float]:
-        """Weight, activation, clipping, here and accumulated, as shares of the signal."""
-        importance = self._importance
-        if importance is None or importance.size != self._squares.size:
-            importance = np.ones(self._squares.size)
-        signal = float(importance @ (self._squares - self._constant()))
-        if signal <= 0:
-            signal = float(importance @ self._squares)
-        noises = self._noises @ importance
-        return [float(min(noise / max(signal, 1e-30), _WORST)) for noise in noises]
-
-    def _constant(self) -> Importance:
-        """The power of what tells nothing: a map's mean, or what a row's values have in common."""
-        count = max(self._count, 1)
-        if self._rank > 2:
-            return np.square(self._sum) / count
-        return np.full(self._sum.size, np.square(self._sum.mean()) / count)
-
-    @property
-    def clipped_share(self) -> float:
-        """How many values lie outside the range, 0..1."""
-        return self._clipped / max(self._count * self._squares.size, 1)
-
-    @property
-    def outputs(self) -> Spread | None:
-        """How unequal the channels are, as the quantized graph holds them."""
-        return spread(self._peaks * self._factors)
-
-    @property
-    def peak(self) -> float:
-        """The largest magnitude over the root mean square."""
-        mean = float(self._squares.sum()) / max(self._count * self._squares.size, 1)
-        return float(self._peaks.max()) / max(math.sqrt(mean), 1e-30)
-
-
-def _by_channel(values: FloatArray) -> FloatArray:
-    """(channels, values) of a tensor whose channels are axis 1."""
-    if values.ndim < 2:
-        return values.reshape(1, -1)
-    return np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
-
-
-def spread(peaks: NDArray[np.floating]) -> Spread | None:
-    """How far the largest of some magnitudes stands out of the median of those above zero."""
-    alive = peaks[peaks > 0]
-    if alive.size < 2:
-        return None
-    return Spread(int(np.argmax(peaks)), float(peaks.max() / np.median(alive)))
 
 
 def _weight_spreads(model: ModelProto) -> dict[str, Spread | None]:
@@ -282,9 +189,9 @@ def _weight_spreads(model: ModelProto) -> dict[str, Spread | None]:
 
 
 def _told(
-    tally: _Tally,
+    tally: Tally,
     stretch: Stretch,
-    layers: Mapping[str, RoundedLayer],
+    scales: Mapping[str, int],
     weights: Mapping[str, Spread | None],
 ) -> LayerError:
     weight, activation, clipping, here, accumulated = tally.noises
@@ -300,7 +207,7 @@ def _told(
         here=here,
         accumulated=accumulated,
         clipped_share=tally.clipped_share,
-        weight_scales=layers[name].scales if name in layers else 0,
+        weight_scales=scales.get(name, 0),
         weights=weights.get(name),
         outputs=tally.outputs,
         peak=tally.peak,

@@ -15,9 +15,10 @@ from edgecnn.graph.fold import fold
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.plan import make_plan
 from edgecnn.graph.probe import cut, find_probes, made_name, rounded_layers
-from edgecnn.graph.sensitivity import LayerError, Spread, sensitivity
+from edgecnn.graph.sensitivity import LayerError, sensitivity
 from edgecnn.graph.session import Session
 from edgecnn.graph.shift import SHIFTED
+from edgecnn.graph.tally import Spread
 from edgecnn.graph.targets import find_target
 from edgecnn.graph.wiring import put_constant
 from tests import toy
