@@ -1,27 +1,23 @@
-"""The networks with real weights, and their images, that the accuracy of INT8 is measured on."""
+"""The networks with real weights, and their tensors, that the accuracy of INT8 is measured on."""
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from benchmarks.accuracy_pictures import EVALUATED, data, pictures
 from edgecnn.contract import Preprocess
-from edgecnn.datasets.images import read_image
+from edgecnn.onnxfile import read_contract
 from edgecnn.pipeline.export import ExportOptions, export
 from edgecnn.runtime.preprocess import preprocess
-from edgecnn.zoo.catalog import find
 
 Floats = NDArray[np.float32]
 
-EVALUATED = ("val", "ccby")
+DIGITS = Path(__file__).parents[1] / "recipes" / "digits"
 _TENSORFLOW = Preprocess(
     size=(224, 224), crop_fraction=0.875, scale=1 / 127.5, mean=(1.0, 1.0, 1.0)
 )
@@ -36,25 +32,47 @@ _TORCHVISION = Preprocess(
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A file or a checkpoint below weights/imagenet; without either, weights from a package."""
+    """A file or a checkpoint below weights/; without either, weights from a package.
+
+    Without `preprocess`, that of the exported file's contract.
+    """
 
     name: str
-    preprocess: Preprocess
+    preprocess: Preprocess | None = None
     file: str = ""
     zoo: str = ""
+    kind: str = "imagenet"
+    """Of images."""
     first_class: int = 0
     """The index of the output for class 0: 1 where a background class comes first."""
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The subsets of images that scores are made on."""
+        return EVALUATED[self.kind]
+
+    @property
+    def weights(self) -> Path | None:
+        """Where they are, None where a package brings them."""
+        if self.kind == "digits":
+            return DIGITS / self.file
+        return data() / "weights" / self.kind / self.file if self.file else None
+
+
+def _cifar(depth: int, digits: str) -> Network:
+    name = f"resnet{depth}"
+    return Network(name, file=f"{name}-{digits}.th", zoo=name, kind="cifar10")
+
+
+def _digits(name: str) -> Network:
+    return Network(f"digits_{name}", file=f"{name}.safetensors", zoo=name, kind="digits")
 
 
 NETWORKS = {
     network.name: network
     for network in (
         Network("mobilenetv1_025", _TENSORFLOW, file="mobilenet_v1_0.25_224.onnx"),
-        Network(
-            "efficientnet_lite0",
-            find("efficientnet_lite0").weights[0].preprocess,
-            zoo="efficientnet_lite0",
-        ),
+        Network("efficientnet_lite0", zoo="efficientnet_lite0"),
         Network("squeezenet1_1", _TORCHVISION, file="squeezenet1_1.pth", zoo="squeezenet1_1"),
         Network(
             "mobilenetv2_dequantised",
@@ -62,42 +80,42 @@ NETWORKS = {
             file="mobilenet_v2_1.0_224_dequantised.onnx",
             first_class=1,
         ),
+        Network("efficientnet_lite1", zoo="efficientnet_lite1"),
+        _cifar(20, "12fca82f"),
+        _cifar(32, "d509ac18"),
+        _cifar(44, "014dd654"),
+        _cifar(56, "4bfd9763"),
+        *map(_digits, ("lenet5", "mobilenetv2", "resnet18", "vgg11")),
     )
 }
 
 
-@cache
-def data() -> Path:
-    """The folder with images and weights; raises SystemExit where there is none."""
-    default = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("EDGECNN_TEST_DATA", default))
-    if not (folder / "imagenet" / "labels.tsv").is_file():
-        raise SystemExit(f"no test data in {folder}: EDGECNN_TEST_DATA names the folder")
-    return folder
-
-
 def float_file(network: Network, folder: Path) -> Path:
-    """The network's float file, exported into `folder` where it is not one already."""
-    weights = data() / "weights" / "imagenet" / network.file
-    if not network.zoo:
+    """The network's float file, exported into `folder` where it is not one already.
+
+    Raises WeightsError where the package with its weights is not installed.
+    """
+    weights = network.weights
+    if weights is not None and weights.suffix == ".onnx":
         return weights
     path = folder / f"{network.name}.onnx"
     if not path.exists():
-        options = ExportOptions(weights=str(weights) if network.file else None, images=4)
+        options = ExportOptions(weights=str(weights) if weights else None, images=4)
         export(network.zoo, output=path, options=options)
     return path
 
 
 def images(network: Network, subset: str, folder: Path) -> Floats:
-    """All images of a subset, preprocessed, (n, 3, height, width), in a file mapped to memory."""
+    """All images of a subset, preprocessed, (n, channels, height, width), mapped to memory."""
     path = folder / f"{network.name}-{subset}.npy"
     if not path.exists():
-        paths = [data() / "imagenet" / row["file"] for row in _rows(subset)]
+        spec = network.preprocess or read_contract(float_file(network, folder)).preprocess
+        found = pictures(network.kind, subset)
         partial = path.with_suffix(".partial")
-        shape = (len(paths), 3, *network.preprocess.size)
+        shape = (len(found), spec.channels, *spec.size)
         stored = open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-        for index, image in enumerate(paths):
-            stored[index] = preprocess(read_image(image), network.preprocess)[0]
+        for index, picture in enumerate(found):
+            stored[index] = preprocess(picture.read(), spec)[0]
         stored.flush()
         partial.rename(path)
     mapped: Floats = np.load(path, mmap_mode="r")
@@ -106,13 +124,5 @@ def images(network: Network, subset: str, folder: Path) -> Floats:
 
 def labels(network: Network, subset: str) -> NDArray[np.intp]:
     """The output that is right for each image of a subset."""
-    return np.array([int(row["class"]) + network.first_class for row in _rows(subset)])
-
-
-def _rows(subset: str) -> list[dict[str, str]]:
-    return sorted((row for row in _table() if row["subset"] == subset), key=lambda row: row["file"])
-
-
-def _table() -> Iterator[dict[str, str]]:
-    with (data() / "imagenet" / "labels.tsv").open(encoding="utf-8", newline="") as stream:
-        yield from csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+    found = pictures(network.kind, subset)
+    return np.array([picture.label + network.first_class for picture in found])
