@@ -77,7 +77,7 @@ def prove_file(path: Path, source: Path, contract: Contract, images: Iterable[Im
     `contract` is the source's. The engine that loading builds is taken out of the cache again:
     the file will be read under another name, with this proof inside.
     """
-    with load(path) as model, uncached(source, contract) as reference:
+    with load(path, engine="onnxruntime") as model, uncached(source, contract) as reference:
         proof = prove(reference, model, images)
         with contextlib.suppress(EdgecnnError):
             compiled = compile_engine(path, engine=model.engine.name, sha256=model.sha256)
