@@ -44,7 +44,7 @@ OWNERS = {
     "onnx": {"graph"},
     "onnxruntime": {"graph", "runtime/engines/ort.py"},
     "PIL": {"datasets", "runtime/sources/pictures.py"},
-    "av": {"runtime/sources/pyav.py"},
+    "av": {"runtime/sources/pyav.py", "pipeline/record.py"},
     "cv2": {"runtime/sources/opencv.py"},
     "gi": {"runtime/sources/gstreamer.py"},
     "picamera2": {"runtime/sources/picamera.py"},

@@ -29,7 +29,7 @@ class Camera:
     next one comes is dropped and counted. With `lossless` the source waits instead; that is the
     default for files, folders and iterables. A live source that is lost is opened again, for as
     long as it takes. `late` counts frames that came more than half an interval behind the rhythm
-    that the source announced.
+    that was asked for with `fps` or that the source announces.
 
     A function that returns an iterable is a live source, too: it is called again when an OSError
     comes out of its frames.
@@ -52,6 +52,7 @@ class Camera:
         self._opener: Opener = find_source(source, wanted, backend=backend)
         self.lossless = not self._opener.live if lossless is None else lossless
         self._frames = Handover[Frame](lossless=self.lossless)
+        self._fps = fps
         self._taken = itertools.count()
         self._closing = threading.Event()
         self._opened = threading.Event()
@@ -87,7 +88,7 @@ class Camera:
 
     @property
     def late(self) -> int:
-        """Frames that came later than the source's rhythm says; 0 where it announces none."""
+        """Frames that came later than the source's rhythm says; 0 where there is none."""
         return self._late
 
     @property
@@ -174,7 +175,8 @@ class Camera:
             source.close()
 
     def _pump(self, source: Source) -> None:
-        late_ns = _LATE * 1e9 / source.fps if source.fps else None
+        fps = self._fps or source.fps
+        late_ns = _LATE * 1e9 / fps if fps and not self.lossless else None
         before_ns: int | None = None
         while not self._closing.is_set():
             image = source.read()

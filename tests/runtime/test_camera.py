@@ -188,13 +188,19 @@ def test_an_error_of_the_source_itself_reaches_the_caller() -> None:
             camera.read()
 
 
-def test_late_frames_are_counted_by_the_announced_rhythm(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", count=8, fps=50)
-    with Camera(clip, lossless=True) as camera:
-        for frame in camera:
-            if frame.sequence == 3:
-                time.sleep(0.2)
+def test_late_frames_are_counted_by_the_rhythm_that_was_asked_for() -> None:
+    def stumbling() -> Iterator[Image]:
+        for frame in numbered(6):
+            time.sleep(0.3 if frame[0, 0, 0] == 3 else 0)
+            yield frame
+
+    with Camera(stumbling, fps=10) as camera:
+        while camera.read() is not None:
+            pass
     assert camera.late >= 1
+    with Camera(stumbling) as camera:
+        assert len(list(camera)) > 0
+    assert camera.late == 0
 
 
 # Sources
@@ -323,6 +329,10 @@ def test_what_is_a_camera_and_what_are_images(tmp_path: Path) -> None:
     assert not is_camera(str(tmp_path / "cat.jpg"))
     assert not is_camera(str(tmp_path))
     assert not is_camera("nowhere.jpg")
+    assert not is_camera("without_a_suffix")
+    assert is_camera("/dev/video0")
+    with pytest.raises(UsageError, match="gopher"):
+        is_camera("gopher://camera")
 
 
 # The place between two threads

@@ -49,6 +49,10 @@ _LIBRARIES = {
     "gstreamer": ("gstreamer", "gi", "apt install python3-gi gstreamer1.0-plugins-good"),
 }
 _IMAGES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"))
+_VIDEOS = frozenset(
+    (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".ts", ".mjpeg", ".h264")
+)
+_V4L2 = "/dev/video"
 _ADDRESSES = (
     "v4l2:///dev/video0, csi://0, rtsp://…, http://…, a file, a folder, 'a ! b' for GStreamer"
 )
@@ -78,17 +82,22 @@ def find_source(address: Address, wanted: Wanted, *, backend: str = "auto") -> O
 
 
 def is_camera(address: str) -> bool:
-    """Whether a text names a camera, a stream or a video rather than images."""
-    try:
-        return _parsed(address)[0] != "pictures"
-    except DataError:
-        return False
+    """Whether a text names a camera, a stream or a video rather than images.
+
+    Raises UsageError where it is an address of no known kind.
+    """
+    if " ! " in address or ("://" in address and not address.startswith("file:")):
+        _parsed(address)
+        return True
+    return address.startswith(_V4L2) or Path(address).suffix.lower() in _VIDEOS
 
 
 def _parsed(address: str) -> tuple[str, str]:
     """The kind of an address, and what its backend is given."""
     if " ! " in address:
         return "pipeline", address
+    if address.startswith(_V4L2):
+        return "v4l2", address
     parts = urlsplit(address) if "://" in address else urlsplit("")
     kind = _SCHEMES.get(parts.scheme)
     if kind is None:
