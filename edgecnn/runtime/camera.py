@@ -48,7 +48,7 @@ class Camera:
         backend: str = "auto",
         timeout_s: float = 10.0,
     ) -> None:
-        wanted = Wanted(size=size, fps=fps, paced=lossless is False)
+        wanted = Wanted(size=size, fps=fps, paced=lossless is False, lossless=lossless is True)
         self._opener: Opener = find_source(source, wanted, backend=backend)
         self.lossless = not self._opener.live if lossless is None else lossless
         self._frames = Handover[Frame](lossless=self.lossless)

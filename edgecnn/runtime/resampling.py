@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ _COLUMNS = 4
 
 _LONGEST = 1 << 22  # pixels of a resized side
 
-_Numbers = NDArray[np.floating[Any]]
+_Numbers = NDArray[np.float64]
 _Row = tuple[int, _Numbers]  # first input pixel, weights
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +267,59 @@ def test_a_file_that_is_no_video_is_named(tmp_path: Path) -> None:
     path.write_text("not a video")
     with pytest.raises(DeviceError, match=r"notes\.mp4"):
         Camera(path)
+
+
+def test_a_network_camera_that_hangs_up_is_called_again() -> None:
+    pytest.importorskip("av")
+
+    class Mjpeg(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for number in range(12):
+                jpeg = io.BytesIO()
+                Pillow.new("RGB", (64, 48), (10 * number,) * 3).save(jpeg, "JPEG")
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {jpeg.tell()}"
+                self.wfile.write(f"{head}\r\n\r\n".encode() + jpeg.getvalue() + b"\r\n")
+                time.sleep(0.01)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mjpeg) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/"
+        with Camera(address, backend="pyav") as camera:
+            while camera.reconnects < 2:
+                frame = camera.read()
+                assert frame is not None
+                assert frame.image.shape == (48, 64, 3)
+                assert np.ptp(frame.image) <= 3
+        server.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore::ImportWarning", "ignore::DeprecationWarning")  # of gi
+def test_a_pipeline_of_gstreamer_gives_its_pixels() -> None:
+    pytest.importorskip("gi", reason="needs PyGObject")
+    # Rows of 70 pixels are filled up to four bytes.
+    red = "videotestsrc pattern=red num-buffers=5 ! video/x-raw,width=70,height=50"
+    with Camera(red, lossless=True) as camera:
+        frames = list(camera)
+    assert len(frames) == 5
+    assert frames[0].image.shape == (50, 70, 3)
+    assert (frames[4].image == (255, 0, 0)).all()
+    for pipeline in ("nosuchelement ! identity", "filesrc location=/nowhere ! decodebin"):
+        with pytest.raises(DeviceError):
+            list(Camera(pipeline))
+
+
+def test_opencv_gives_the_same_frames(tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="needs OpenCV")
+    clip = write_clip(tmp_path / "clip.mp4", count=5)
+    with Camera(clip, backend="opencv") as one, Camera(clip, backend="pyav") as other:
+        for ours, theirs in zip(one, other, strict=True):
+            assert np.abs(ours.image.astype(int) - theirs.image).max() <= 2
 
 
 @pytest.mark.parametrize(

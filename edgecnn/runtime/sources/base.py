@@ -13,12 +13,13 @@ from edgecnn.runtime.preprocess import Image
 class Wanted:
     """What is asked of a camera: width and height in pixels, frames a second; None: its own.
 
-    `paced` plays a file at its own speed.
+    `paced` plays a file at its own speed, `lossless` lets a pipeline wait for its reader.
     """
 
     size: tuple[int, int] | None = None
     fps: float | None = None
     paced: bool = False
+    lossless: bool = False
 
 
 class Source(Protocol):

@@ -14,7 +14,7 @@ from edgecnn.runtime.sources.base import Wanted
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402  its version must be said first
 
-_SINK = "appsink name=edgecnn max-buffers=1 drop=true sync=false"
+_SINK = "video/x-raw,format=RGB ! appsink name=edgecnn max-buffers=1 sync=false"
 _TIMEOUT_S = 10
 
 
@@ -24,10 +24,10 @@ class GstreamerSource:
     fps: float | None = None
 
     def __init__(self, pipeline: str, wanted: Wanted) -> None:
-        del wanted  # the pipeline says it all
         Gst.init(None)
         self._name = pipeline
-        whole = f"{pipeline} ! videoconvert ! video/x-raw,format=RGB ! {_SINK}"
+        drop = "false" if wanted.lossless else "true"
+        whole = f"{pipeline} ! videoconvert ! {_SINK} drop={drop}"
         try:
             self._pipeline: Any = Gst.parse_launch(whole)
         except Exception as error:

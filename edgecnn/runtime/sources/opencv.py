@@ -63,11 +63,12 @@ def open_pipeline(pipeline: str, wanted: Wanted) -> OpencvSource:
             "this OpenCV was built without GStreamer, as those of pip are",
             hint="apt install python3-gi gstreamer1.0-plugins-base, or JetPack's own OpenCV",
         )
-    whole = pipeline if "appsink" in pipeline else f"{pipeline} ! videoconvert ! {_SINK}"
+    drop = "false" if wanted.lossless else "true"
+    whole = f"{pipeline} ! videoconvert ! {_SINK} drop={drop}"
     return OpencvSource(whole, cv2.CAP_GSTREAMER, wanted, name=pipeline)
 
 
-_SINK = "video/x-raw,format=BGR ! appsink max-buffers=1 drop=true sync=false"
+_SINK = "video/x-raw,format=BGR ! appsink max-buffers=1 sync=false"
 
 
 def _has_gstreamer() -> bool:
