@@ -56,19 +56,19 @@ def with_helper(allowed: bool) -> None:
     native.helper.cache_clear()
 
 
-def measure(ways: list[Way], rounds: int) -> dict[str, list[float]]:
-    """The median time in ms of each way in each round."""
-    times: dict[str, list[float]] = {way.name: [] for way in ways}
+def timed_rounds(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """The median time in ms of each way in each round, after one call that is not timed."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for way in ways:
-            with_helper(way.name != "numpy")
-            way.call()
+        for name, call in ways.items():
+            with_helper(name != "numpy")
+            call()
             spent = []
             for _ in range(CALLS):
                 started_ns = time.perf_counter_ns()
-                way.call()
+                call()
                 spent.append((time.perf_counter_ns() - started_ns) / 1e6)
-            times[way.name].append(median(spent))
+            times[name].append(median(spent))
     return times
 
 
@@ -121,7 +121,7 @@ def main(rounds: int) -> bool:
         frame = next(natural_images(1, height=height, width=width, seed=3))[:, :, ::-1].copy()
         for geometry, spec in SPECS.items():
             found = ways(frame, spec, helper=helper)
-            times = measure(found, rounds)
+            times = timed_rounds({way.name: way.call for way in found}, rounds)
             print(f"\n{width}x{height}, {geometry}; Pillow {median(times['pillow']):.2f} ms")
             for way in found[1:]:
                 pairs = zip(times[way.name], times["pillow"], strict=True)
