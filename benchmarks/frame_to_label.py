@@ -1,6 +1,6 @@
 """Claim: a BGR frame to its label takes at most 0.6 of a straightforward loop's time.
 
-    python -m benchmarks.frame_to_label [ROUNDS]        needs OpenCV: pip install opencv-python-headless
+    python -m benchmarks.frame_to_label [ROUNDS]    needs OpenCV: pip install opencv-python-headless
 
 MobileNetV2 INT8, one thread, 1280x720. The loop is what tutorials show: cv2.cvtColor, cv2.resize,
 centre crop, NumPy's normalisation, onnxruntime. With INTER_AREA it shrinks without aliasing, as the
