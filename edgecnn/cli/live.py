@@ -73,6 +73,8 @@ def watch(speaker: Speaker, model: Model, live: Live) -> StreamStats:
         stats = stream.stats()
     view.close()
     speaker.print(summary(stats))
+    for message in stats.drift:
+        speaker.warn(message)
     if live.record is not None:
         speaker.line("wrote", str(live.record))
     speaker.result({"summary": dataclasses.asdict(stats)})

@@ -36,6 +36,8 @@ def prometheus(stats: StreamStats) -> str:
         lines.append(f"edgecnn_{name}_total {getattr(stats, name)}")
     lines += _metric("edgecnn_fps", "gauge", "answers a second")
     lines.append(f"edgecnn_fps {stats.fps:.6g}")
+    lines += _metric("edgecnn_drifts", "gauge", "ways in which frames differ from calibration")
+    lines.append(f"edgecnn_drifts {len(stats.drift)}")
     for name, meaning in _SPREADS.items():
         spread = getattr(stats, name)
         if spread is not None:

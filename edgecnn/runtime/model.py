@@ -19,6 +19,7 @@ from edgecnn.onnxfile import model_sha256, read_contract
 from edgecnn.runtime import golden
 from edgecnn.runtime.compiled import better_engine, open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
+from edgecnn.runtime.drift import Glance, glance
 from edgecnn.runtime.engines.base import Engine
 from edgecnn.runtime.engines.switching import SwitchingEngine
 from edgecnn.runtime.frames import captured_ns
@@ -123,6 +124,13 @@ class Model:
                 hint="call model.outputs(model.preprocess(image))",
             )
         return classification(self.logits(image)[0], self.contract, top=top)
+
+    def glance(self, tensor: Tensor, outputs: tuple[NDArray[np.float32], ...]) -> Glance:
+        """What a preprocessed image looks like to the network, and how sure it is."""
+        confidence = None
+        if self.contract.task == "classification":
+            confidence = float(probabilities(outputs[0].reshape(-1)).max())
+        return glance(tensor, self.contract.preprocess.layout, confidence)
 
     def stream(
         self,

@@ -152,7 +152,8 @@ def _row(source: int, target: int, index: int, spec: Preprocess) -> _Row:
     widen = max(scale, 1.0) if spec.antialias else 1.0
     low = max(int(center - radius * widen + 0.5), 0)
     high = min(int(center + radius * widen + 0.5), source)
-    values = kernel((np.arange(low, high) + 0.5 - center) / widen)
+    middles: _Numbers = np.arange(low, high, dtype=np.float64) + 0.5
+    values = kernel((middles - center) / widen)
     return low, values / values.sum()
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgecnn.errors import UsageError
 from edgecnn.runtime.camera import Camera
 from edgecnn.runtime.detections import Detections
+from edgecnn.runtime.drift import DriftWatch, glance
 from edgecnn.runtime.frames import Frame
 from edgecnn.runtime.handover import Handover
 from edgecnn.runtime.metrics import MetricsServer, prometheus
@@ -78,6 +79,7 @@ class Stream:
         self._camera = camera
         self._options = options
         self._watch = Watch(options.deadline_ms)
+        self._drift = DriftWatch(model.contract)
         self._scores: NDArray[np.float64] | None = None
         self._prepared = Handover[_Prepared](lossless=camera.lossless)
         self._free: list[Tensor] = []  # filled again instead of new ones; three are enough
@@ -101,6 +103,7 @@ class Stream:
             dropped=camera.dropped,
             late=camera.late,
             reconnects=camera.reconnects,
+            drift=self._drift.messages(),
         )
 
     def read(self, timeout_s: float | None = None) -> Answer | None:
@@ -118,9 +121,10 @@ class Stream:
             result = self._model.answer(
                 prepared.tensor, (height, width), since_ns=frame.captured_ns
             )
+            engine_ms = (time.monotonic_ns() - started_ns) / 1e6
+            self._look(prepared.tensor, result)
         finally:
             self._free.append(prepared.tensor)
-        engine_ms = (time.monotonic_ns() - started_ns) / 1e6
         self._watch.add(
             latency_ms=result.age_ms,
             age_ms=age_ms,
@@ -172,6 +176,11 @@ class Stream:
         if unseen is not None:
             self._free.append(unseen.tensor)
             self._watch.skip()
+
+    def _look(self, tensor: Tensor, result: Result) -> None:
+        if self._drift.watches:
+            sure = float(result.scores.max()) if isinstance(result, Classification) else None
+            self._drift.add(glance(tensor, self._model.contract.preprocess.layout, sure))
 
     def _finished(self, result: Result) -> Result:
         """Smoothed, and without what is below the threshold."""

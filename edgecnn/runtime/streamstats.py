@@ -29,7 +29,8 @@ class StreamStats:
     `latency_ms` is photon to label: from the capture to the answer. `age_ms` is how old the frame
     was when the engine began. `dropped` frames were captured and not answered, `late` ones came
     later than the camera announced, `missed` answers came after the deadline. `fps` counts answers
-    over the latest 2048.
+    over the latest 2048. `drift` says in words where the latest frames differ from those that the
+    file was calibrated for.
     """
 
     answered: int
@@ -43,6 +44,7 @@ class StreamStats:
     age_ms: Spread | None
     preprocess_ms: Spread | None
     engine_ms: Spread | None
+    drift: tuple[str, ...]
 
 
 class Watch:
@@ -69,7 +71,9 @@ class Watch:
         with self._lock:
             self._skipped += 1
 
-    def stats(self, *, captured: int, dropped: int, late: int, reconnects: int) -> StreamStats:
+    def stats(
+        self, *, captured: int, dropped: int, late: int, reconnects: int, drift: tuple[str, ...]
+    ) -> StreamStats:
         """All of it, with what the camera counts."""
         with self._lock:
             count = min(self._answered, _KEPT)
@@ -87,6 +91,7 @@ class Watch:
             age_ms=_spread(values[_AGE]),
             preprocess_ms=_spread(values[_PREPARE]),
             engine_ms=_spread(values[_ENGINE]),
+            drift=drift,
         )
 
 

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from edgecnn.runtime import Camera, load, preprocess
+from edgecnn.runtime import Camera, Classification, load, preprocess
 
 with np.load(sys.argv[2]) as stored:
     frames = [stored[name] for name in sorted(stored.files)]
@@ -17,7 +17,8 @@ with load(sys.argv[1], threads=1) as model:
     tensor = preprocess(frames[0], model.contract.preprocess)
     assert tensor.dtype == np.float32
     with Camera(frames) as camera, model.stream(camera, deadline_ms=1000) as stream:
-        answers = [answer.result.scores.tolist() for answer in stream]
+        results = [answer.result for answer in stream]
+    answers = [each.scores.tolist() for each in results if isinstance(each, Classification)]
     stats = stream.stats()
     with Camera(lambda: iter(frames)) as camera:
         for frame in camera:
