@@ -121,7 +121,7 @@ class Model:
         if self.contract.task == "segmentation":
             raise ContractError(
                 f"{self.path}: for segmentation, whose answer is a class for each place",
-                hint="call model.outputs(model.preprocess(image))",
+                hint="call model(image)",
             )
         return classification(self.logits(image)[0], self.contract, top=top)
 

@@ -54,7 +54,7 @@ def test_other_interpreters_answer_the_same(tmp_path: Path) -> None:
 
 
 def test_the_runtime_loads_little_beyond_numpy() -> None:
-    """By modules, which do not depend on how busy the machine is; `make bench` has the time."""
+    """By modules, whose number does not depend on how busy the machine is."""
     code = (
         "import sys, numpy; before = set(sys.modules); import edgecnn.runtime\n"
         "print(len(set(sys.modules) - before))"
