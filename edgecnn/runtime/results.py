@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract
+from edgecnn.errors import ContractError
 from edgecnn.runtime.preprocess import placement
 
 
@@ -85,7 +86,16 @@ class Segmentation:
 def segmentation(
     output: NDArray[Any], contract: Contract, frame_shape: tuple[int, int]
 ) -> Segmentation:
-    """The best class of each place; `output` is (1, classes, h, w), or (1, 1, h, w) of logits."""
+    """The best class of each place; `output` is (1, classes, h, w), or (1, 1, h, w) of logits.
+
+    Raises ContractError where it is no map.
+    """
+    if not is_map(output.shape):
+        shape = "x".join(str(size) for size in output.shape)
+        raise ContractError(
+            f"{contract.name}: an output of {shape}, which is no map of classes",
+            hint="its contract says segmentation: export it again",
+        )
     maps = output[0]
     classes = maps[0] > 0 if len(maps) == 1 else maps.argmax(axis=0)
     return Segmentation(classes.astype(np.int64), contract, frame_shape)

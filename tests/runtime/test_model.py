@@ -240,8 +240,8 @@ def test_each_pixel_of_the_frame_gets_the_class_of_its_place() -> None:
 
 
 def test_one_channel_divides_at_zero() -> None:
-    output = np.array([[[[-1.0, 2.0]]]], np.float32)
-    np.testing.assert_array_equal(segmented((1, 2), output, (1, 2)).classes, [[0, 1]])
+    output = np.array([[[[-1.0, 2.0], [0.5, 0.0]]]], np.float32)
+    np.testing.assert_array_equal(segmented((2, 2), output, (2, 2)).classes, [[0, 1], [1, 0]])
 
 
 def test_what_the_crop_cut_off_has_no_class(net: Path) -> None:
@@ -251,6 +251,11 @@ def test_what_the_crop_cut_off_has_no_class(net: Path) -> None:
     np.testing.assert_array_equal(found[:, 4:12], 1)
     assert (found[:, :4] == -1).all()
     assert (found[:, 12:] == -1).all()
+
+
+def test_a_row_of_classes_is_no_map() -> None:
+    with pytest.raises(ContractError, match="1x10, which is no map"):
+        segmented((8, 8), np.zeros((1, 10), np.float32), (8, 8))
 
 
 def test_a_detector_is_not_asked_for_classes(model: Model) -> None:
