@@ -69,12 +69,10 @@ def calibrate(
     from edgecnn.pipeline.findings import findings, verdict
 
     del check
+    _check_source(source, camera, output)
     if camera is not None:
-        if source is not None:
-            raise click.UsageError("either DIR or --camera")
         source, images = _captured(speaker, camera, minutes, images or _FRAMES, output), None
-    if source is None:
-        raise click.UsageError("name a folder of images, or --camera SOURCE")
+    assert source is not None
     chosen = CheckOptions(model=model, against=against, limit=images, seed=seed, contract=contract)
     checkup = check_calibration(source, options=chosen, narrator=speaker)
     found = findings(checkup)
@@ -89,6 +87,15 @@ def calibrate(
     speaker.line("sha256", checkup.sha256)
     speaker.line("verdict", _VERDICTS[verdict(checkup)])
     speaker.next(f"edgecnn quantize {model or 'FILE.onnx'} --calibration {source}")
+
+
+def _check_source(source: str | None, camera: str | None, output: Path | None) -> None:
+    if source is not None and camera is not None:
+        raise click.UsageError("either DIR or --camera")
+    if source is None and camera is None:
+        raise click.UsageError("name a folder of images, or --camera SOURCE")
+    if output is not None and camera is None:
+        raise click.UsageError("-o goes with --camera")
 
 
 def _captured(

@@ -100,6 +100,7 @@ def summary(stats: StreamStats) -> str:
     return (
         f"{stats.fps:.1f} fps   frame to label {latency.p50:.1f} ms (p50) {latency.p99:.1f} (p99)"
         f"   age {age.p50:.0f} ms   dropped {stats.dropped}   late {stats.late}"
+        + (f"   missed {stats.missed}" if stats.missed else "")
     )
 
 
@@ -188,7 +189,7 @@ class _View:
         since_ns = self._started_ns = self._started_ns or answer.frame.captured_ns
         time_s = (answer.frame.captured_ns - since_ns) / 1e9
         if self._speaker.as_json:
-            self._speaker.result(_json(answer, time_s))
+            self._speaker.result(_json(answer, time_s, self._rows - 1))
         elif self._drawn:
             self._draw(lines, stream)
         elif (best := lines[0][0] if lines else "nothing sure") != self._best:
@@ -217,8 +218,8 @@ class _View:
         click.echo(f"\r{text}\x1b[{self._rows - 1}A", nl=False)
 
 
-def _json(answer: Answer, time_s: float) -> dict[str, Any]:
-    """One answer as a line for scripts."""
+def _json(answer: Answer, time_s: float, top: int) -> dict[str, Any]:
+    """One answer as a line for scripts; of a detector with all boxes."""
     frame, result = answer.frame, answer.result
     told: dict[str, Any] = {
         "sequence": frame.sequence,
@@ -234,7 +235,7 @@ def _json(answer: Answer, time_s: float) -> dict[str, Any]:
             )
         ]
     elif isinstance(result, Classification):
-        told["labels"] = [dataclasses.asdict(label) for label in result.top(5)]
+        told["labels"] = [dataclasses.asdict(label) for label in result.top(top)]
     else:
-        told["shares"] = [{"name": name, "share": share} for name, share in described(result, 5)]
+        told["shares"] = [{"name": name, "share": share} for name, share in described(result, top)]
     return told

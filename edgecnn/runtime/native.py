@@ -2,7 +2,7 @@
 
 NumPy alone does everything; where the helper was built, `preprocess` goes through it, in the camera
 as in calibration, evaluation and profiling. The two differ only where float sums fall on the other
-side of a half: by 1 of 255, in fewer than one of a thousand pixels.
+side of a half: by 1 of 255, in less than 1 % of the pixels.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def build_helper() -> bool:
     compiler or it fails, FileError where the cache cannot be written.
     """
     folder, built = cache.engine_entry(_key(), _compile, about="preprocessing for this CPU")
-    helper.cache_clear()
-    if helper() is None and OFF not in os.environ:
+    _loaded.cache_clear()
+    if helper() is None and not os.environ.get(OFF):
         cache.discard(folder)
         raise EngineError(
             f"{folder}: the compiled helper cannot be loaded",
@@ -53,11 +53,15 @@ def build_helper() -> bool:
     return built
 
 
-@lru_cache(maxsize=1)
 def helper() -> Helper | None:
-    """The helper that was built for this processor, or None; looked for once a process."""
+    """The helper that was built for this processor, or None; looked for once in each cache."""
     if os.environ.get(OFF):
         return None
+    return _loaded(os.environ.get("EDGECNN_CACHE"), os.environ.get("XDG_CACHE_HOME"))
+
+
+@lru_cache(maxsize=4)
+def _loaded(*_: str | None) -> Helper | None:
     folder = cache.existing_entry(_key())
     if folder is None:
         return None
@@ -90,12 +94,14 @@ class Helper:
     def resize(self, image: NDArray[np.uint8], spec: Preprocess) -> NDArray[np.uint8] | None:
         """As `resized` for a spec without padding, or None where it must be done in NumPy.
 
-        That is where the image is hardly wider than the filter, or its bytes lie apart.
+        That is where the image is hardly wider than the filter, its bytes lie apart, or its rows do
+        not follow each other in memory.
         """
         resampling = plan(image.shape[0], image.shape[1], spec)
         down, along = resampling.vertical, resampling.horizontal
         horizontal, vertical = _axes(image.shape[0], image.shape[1], spec)
-        if image.strides[1:] != (3, 1) or horizontal.taps + _REACH > along.source:
+        in_order = image.strides[1:] == (3, 1) and image.strides[0] >= 3 * image.shape[1]
+        if not in_order or horizontal.taps + _REACH > along.source:
             return None
         top, left = down.offset * image.strides[0], along.offset * 3
         out = np.empty((down.size, along.size, 3), dtype=np.uint8)

@@ -34,12 +34,11 @@ def preprocess(image: Image, spec: Preprocess, *, out: Tensor | None = None) -> 
     """Prepare one image: uint8 (H, W, 3) RGB or (H, W) gray -> float32 of `spec.tensor_shape()`.
 
     `out`, a C-contiguous tensor of an earlier call, is filled again instead of a new one. A BGR
-    frame is given as `frame[:, :, ::-1]`: nothing is copied. Raises DataError where the image has
-    another shape or type.
+    frame is given as `frame[:, :, ::-1]`: nothing is copied. Raises DataError where the image or
+    `out` has another shape or type.
     """
     pixels = resized(checked(image), spec)
-    if out is None:
-        out = np.empty(spec.tensor_shape(), dtype=np.float32)
+    out = np.empty(spec.tensor_shape(), dtype=np.float32) if out is None else _fitting(out, spec)
     if spec.color == "GRAY":
         _normalise(to_gray(pixels), spec, out)
         return out
@@ -108,6 +107,16 @@ def checked(image: Image) -> Image:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise _no_image(f"an array of shape {image.shape} and type {image.dtype}")
     return image
+
+
+def _fitting(out: Tensor, spec: Preprocess) -> Tensor:
+    fits = out.shape == spec.tensor_shape() and out.dtype == np.float32 and out.flags.c_contiguous
+    if not fits:
+        raise DataError(
+            f"a tensor of shape {out.shape} and type {out.dtype} to be filled",
+            hint=f"it must be float32, C-contiguous, of shape {spec.tensor_shape()}",
+        )
+    return out
 
 
 def _no_image(what: str) -> DataError:

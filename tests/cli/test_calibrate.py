@@ -52,6 +52,7 @@ def test_a_camera_makes_a_set_that_is_then_looked_at(edgecnn: Edgecnn) -> None:
     assert "holds something already" in edgecnn("calibrate", "--camera", folder, "-o", "set").err
     assert "either DIR or --camera" in edgecnn("calibrate", "seen", "--camera", folder).err
     assert "name a folder" in edgecnn("calibrate").err
+    assert "-o goes with --camera" in edgecnn("calibrate", "seen", "-o", "x").err
 
 
 def test_with_a_network_and_an_evaluation_set_it_says_more(edgecnn: Edgecnn, lenet: Path) -> None:

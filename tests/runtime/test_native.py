@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,18 +33,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("EDGECNN_CACHE", str(cache))
         assert native.build_helper() is True
         yield cache
-    native.helper.cache_clear()
 
 
 def numpys(image: Image, spec: Preprocess) -> tuple[Image, np.ndarray]:
     """Pixels and tensor as NumPy alone makes them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(native.OFF, "1")
-        native.helper.cache_clear()
         assert native.helper() is None
-        made = resized(image, spec), preprocess(image, spec)
-    native.helper.cache_clear()
-    return made
+        return resized(image, spec), preprocess(image, spec)
 
 
 def assert_same_pixels(image: Image, spec: Preprocess) -> None:
@@ -118,10 +116,22 @@ def test_a_bgr_frame_is_taken_as_its_rgb_view(built: Path) -> None:
     np.testing.assert_array_equal(preprocess(bgr[:, :, ::-1], spec), preprocess(frame, spec))
 
 
+def test_rows_may_lie_anywhere_in_memory(built: Path) -> None:
+    frame = next(natural_images(1, height=64, width=96, seed=2))
+    spec = Preprocess(size=(24, 24))
+    one_row = np.broadcast_to(frame[:1], frame.shape)
+    for view in (frame[::-1], frame[:, ::-1], frame[::2], frame[3:, 5:], one_row, frame[:1]):
+        difference = np.abs(resized(view, spec).astype(int) - resized(view.copy(), spec))
+        assert difference.max() <= 1
+    upside_down = np.frombuffer(bytes(64 * 96 * 3), np.uint8).reshape(64, 96, 3)[::-1]
+    assert native.helper().resize(upside_down, spec) is None, "loads would reach behind its end"  # type: ignore[union-attr]
+
+
 def test_later_processes_find_what_one_has_built(built: Path) -> None:
     assert native.build_helper() is False
-    native.helper.cache_clear()
-    assert native.helper() is not None
+    code = "from edgecnn.runtime import native; print(native.in_use())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "compiled helper"
 
 
 def test_a_damaged_library_is_not_used(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +139,7 @@ def test_a_damaged_library_is_not_used(built: Path, monkeypatch: pytest.MonkeyPa
     whole = library.read_bytes()
     library.unlink()  # mapped into this process: its bytes must not change
     library.write_bytes(whole[:100])
-    native.helper.cache_clear()
+    native._loaded.cache_clear()
     assert native.helper() is None, "an entry whose files changed is not whole"
     assert native.build_helper() is True
     assert native.helper() is not None
