@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test test-slow test-gpu check format bench bench-accuracy bench-calibration
-.PHONY: zoo clean
+.PHONY: bench-preprocess soak zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -14,6 +14,8 @@ help:
 	@echo "make test-gpu   the tests that need an NVIDIA GPU with TensorRT"
 	@echo "make check      ruff and mypy --strict"
 	@echo "make bench      the claims about speed, measured here"
+	@echo "make bench-preprocess  a frame to the network's input, against Pillow's resize"
+	@echo "make soak       a stream for 30 minutes: age of frames, memory, what is left behind"
 	@echo "make bench-calibration  time and memory of calibration against ONNX Runtime's (9 GB)"
 	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
@@ -53,6 +55,12 @@ bench-calibration: $(STAMP)
 
 bench-accuracy: $(STAMP)
 	$(BIN)/python -m benchmarks.accuracy
+
+bench-preprocess: $(STAMP)
+	$(BIN)/python -m benchmarks.preprocess
+
+soak: $(STAMP)
+	$(BIN)/python -m benchmarks.soak
 
 zoo: $(STAMP)
 	$(BIN)/python -m benchmarks.zoo

@@ -109,7 +109,8 @@ def compile_(
 ) -> None:
     """Build the engine of a file for this device, into the cache.
 
-    Loading does this by itself when it must; compile does it before anybody waits for it.
+    Loading does this by itself when it must; compile does it before anybody waits for it. Where
+    there is a C compiler, the helper is built, too, that makes preprocessing faster.
     """
     from edgecnn.files import human_size
     from edgecnn.onnxfile import model_sha256
@@ -137,6 +138,20 @@ def compile_(
                 "size_bytes": size_bytes,
             }
         )
+    if not capabilities:
+        _build_helper(speaker)
     if capabilities:
         speaker.line("note", "a proof that it builds; the device with the GPU makes its own plan")
     speaker.result({"format": 1, "results": results})
+
+
+def _build_helper(speaker: Speaker) -> None:
+    """The preprocessing helper; where it cannot be built, nothing is lost but time."""
+    from edgecnn.errors import EngineError
+    from edgecnn.runtime.native import build_helper
+
+    try:
+        state = "built" if build_helper() else "already there"
+    except EngineError as error:
+        state = f"in NumPy: {error}"
+    speaker.line("preprocess", state)

@@ -136,6 +136,9 @@ def split_labels(contract: ContractOptions) -> tuple[ContractOptions, Path | Non
     "--time-limit", "time_limit_s", type=click.FloatRange(1), default=60, show_default=True,
     help="Seconds of measuring at most.",
 )  # fmt: skip
+@click.option(
+    "--source", help="Measure on a camera or a video: photon to label, --time-limit for each file."
+)
 @options.output
 @options.force
 @options.engine
@@ -155,6 +158,7 @@ def profile(
     batch: int | None,
     precision: float,
     time_limit_s: float,
+    source: str | None,
     output: Path | None,
     engine: str,
     threads: int | None,
@@ -170,6 +174,7 @@ def profile(
     \b
     edgecnn profile mobilenetv2.onnx mobilenetv2.int8.onnx --threads 1
     edgecnn profile *.onnx --data labelled/ -o report.html
+    edgecnn profile mobilenetv2.int8.onnx --source v4l2:///dev/video0
     """  # noqa: D301  \b is click's word for 'do not wrap'
     from edgecnn.pipeline.measure import ProfileOptions
     from edgecnn.pipeline.measure import profile as profile_all
@@ -177,6 +182,12 @@ def profile(
     from edgecnn.profiling.run import Options
 
     contract, table = split_labels(contract)
+    if source is not None:
+        from edgecnn.cli.live import FromSource, profile_source
+
+        wanted = FromSource(source, time_limit_s, engine, threads, contract)
+        profile_source(speaker, files, wanted)
+        return
     measuring = Options(
         engine=engine,
         threads=threads,

@@ -47,6 +47,21 @@ def contract_options(command: _Command) -> _Command:
     return wrapped  # type: ignore[return-value]
 
 
+def live(command: _Command) -> _Command:
+    """Add what goes with a camera; the command gets `live`, what was said of it."""
+    for option in reversed(_LIVE_OPTIONS):
+        command = option(command)
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> Any:
+        said = {name: options.pop(name) for name in _LIVE_NAMES}
+        return command(
+            live={name: value for name, value in said.items() if value is not None}, **options
+        )
+
+    return wrapped  # type: ignore[return-value]
+
+
 def numbers(value: str) -> tuple[float, ...]:
     """One number or one a channel: 0.5 or 0.485,0.456,0.406."""
     try:
@@ -89,6 +104,27 @@ _CONTRACT_OPTIONS = (
         help="The file finds boxes, coded like this.",
     ),
 )
+
+_LIVE_NAMES = ("record", "seconds", "deadline_ms", "smoothing", "threshold", "metrics_port")
+_LIVE_OPTIONS = (
+    click.option("--record", type=FILE, metavar="OUT.mp4", help="Of a camera: keep it as a clip."),
+    click.option("--seconds", type=click.FloatRange(0), help="Of a camera: end after that time."),
+    click.option(
+        "--deadline", "deadline_ms", type=click.FloatRange(0.001), metavar="MS",
+        help="Of a camera: count answers that are older.",
+    ),
+    click.option(
+        "--smoothing", type=click.FloatRange(0, 0.99),
+        help="Of a camera: the share of earlier answers in each.",
+    ),
+    click.option(
+        "--threshold", type=click.FloatRange(0, 1), help="Of a camera: name nothing less sure."
+    ),
+    click.option(
+        "--metrics-port", type=click.IntRange(0, 65535), metavar="PORT",
+        help="Of a camera: statistics for Prometheus on 127.0.0.1; 0 takes a free port.",
+    ),
+)  # fmt: skip
 
 force = click.option("--force", is_flag=True, help="Overwrite existing files.")
 output = click.option("-o", "--output", type=FILE, help="Where to write.")

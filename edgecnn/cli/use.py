@@ -14,18 +14,17 @@ from edgecnn.errors import EdgecnnError
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.contracts import ContractOptions
-    from edgecnn.runtime import Detections, Label
+    from edgecnn.runtime import Detections, Label, Model
 
-_BAR_WIDTH = 20
 _CLASSES = 5
 _BOXES = 10
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @click.command()
 @click.argument("file", type=options.FILE)
-@click.argument("image", type=options.FILE, nargs=-1, required=True)
+@click.argument("source", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), help="Classes or boxes shown  [5 classes, 10 boxes]")
+@options.live
 @options.engine
 @options.threads
 @options.contract_options
@@ -34,45 +33,67 @@ def classify(
     *,
     speaker: Speaker,
     file: Path,
-    image: tuple[Path, ...],
+    source: tuple[str, ...],
     top: int | None,
+    live: dict[str, Any],
     engine: str,
     threads: int | None,
     contract: ContractOptions,
 ) -> None:
-    """Say what is on an image, with the file that ships.
+    """Say what is on images or before a camera, with the file that ships.
 
-    IMAGE is a picture or a folder of pictures. Of a detector it shows the surest boxes: left, top,
-    right and bottom in the picture's pixels; --json has all of them.
+    SOURCE is pictures and folders of pictures; or a video or a camera: v4l2:///dev/video0, csi://0,
+    rtsp://..., http://..., a GStreamer pipeline 'a ! b'. Of a detector it shows the surest boxes:
+    left, top, right and bottom in the picture's pixels; --json has all of them. With a camera,
+    --json is one line for each answer and one with the summary.
 
-    Example:  edgecnn classify mobilenetv2.int8.onnx cat.jpg
-    """
-    from edgecnn.datasets.images import image_paths, read_image
+    \b
+    edgecnn classify mobilenetv2.int8.onnx cat.jpg
+    edgecnn classify mobilenetv2.int8.onnx v4l2:///dev/video0 --record out.mp4
+    """  # noqa: D301  \b is click's word for 'do not wrap'
     from edgecnn.pipeline.contracts import contract_of
     from edgecnn.runtime import load
+    from edgecnn.runtime.sources.find import is_camera
+
+    with load(file, engine=engine, threads=threads, contract=contract_of(file, contract)) as model:
+        if len(source) == 1 and is_camera(source[0]):
+            from edgecnn.cli.live import Live, watch
+
+            watch(speaker, model, Live(source=source[0], top=top or _CLASSES, **live))
+            return
+        if any(live.values()):
+            raise click.UsageError("that goes with one video or camera as SOURCE")
+        _classify_images(speaker, model, tuple(map(Path, source)), top)
+
+
+def _classify_images(
+    speaker: Speaker, model: Model, images: tuple[Path, ...], top: int | None
+) -> None:
+    from edgecnn.datasets.images import image_paths, read_image
 
     results = []
-    with load(file, engine=engine, threads=threads, contract=contract_of(file, contract)) as model:
-        for path in (path for item in image for path in image_paths(item)):
-            started_ns = time.perf_counter_ns()
-            if model.contract.task == "detection":
-                found = model.detect(read_image(path))
-                latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
-                _show_boxes(speaker, path, found, latency_ms, top or _BOXES)
-                results.append(_boxes_json(path, found, latency_ms, top))
-                continue
-            labels = model.classify(read_image(path), top=top or _CLASSES)
+    for path in (path for item in images for path in image_paths(item)):
+        started_ns = time.perf_counter_ns()
+        if model.contract.task == "detection":
+            found = model.detect(read_image(path))
             latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
-            _show(speaker, path, labels, latency_ms)
-            results.append(_as_json(path, labels, latency_ms))
-    speaker.result({"format": 1, "file": str(file), "results": results})
+            _show_boxes(speaker, path, found, latency_ms, top or _BOXES)
+            results.append(_boxes_json(path, found, latency_ms, top))
+            continue
+        labels = model.classify(read_image(path), top=top or _CLASSES)
+        latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
+        _show(speaker, path, labels, latency_ms)
+        results.append(_as_json(path, labels, latency_ms))
+    speaker.result({"format": 1, "file": str(model.path), "results": results})
 
 
 def _show(speaker: Speaker, path: Path, labels: tuple[Label, ...], latency_ms: float) -> None:
+    from edgecnn.cli.live import bar
+
     speaker.print(f"{path}   file to label {latency_ms:.1f} ms")
     width = max(len(label.name) for label in labels)
     for label in labels:
-        speaker.print(f"  {label.name:<{width}}  {label.score:.2f} {_bar(label.score)}")
+        speaker.print(f"  {label.name:<{width}}  {label.score:.2f} {bar(label.score)}")
 
 
 def _show_boxes(
@@ -101,11 +122,6 @@ def _boxes_json(
         )
     ]
     return {"image": str(path), "boxes": boxes[:top], "latency_ms": latency_ms}
-
-
-def _bar(share: float) -> str:
-    whole, rest = divmod(round(share * _BAR_WIDTH * 8), 8)
-    return ("█" * whole + _EIGHTHS[rest]).rstrip()
 
 
 def _as_json(path: Path, labels: tuple[Label, ...], latency_ms: float) -> dict[str, Any]:

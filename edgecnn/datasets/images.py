@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgecnn.datasets.quiet import Quiet
 from edgecnn.errors import DataError
+from edgecnn.files import atomic_path
 from edgecnn.runtime.preprocess import Image
 
 EXTENSIONS = frozenset(
@@ -51,6 +52,14 @@ def read_rough(path: Path, *, least: tuple[int, int]) -> Image:
         if image.mode in ("RGB", "L"):
             image.draft(image.mode, least[::-1])
         return _to_rgb(image)
+
+
+def write_png(target: Path, pixels: Image) -> None:
+    """Write an RGB image as it is; raises FileError."""
+    with atomic_path(target) as temporary:
+        PIL.Image.fromarray(np.array(pixels, order="C")).save(
+            temporary, format="PNG", compress_level=1
+        )
 
 
 def grey_thumbnail(pixels: Image, *, size: tuple[int, int]) -> Image:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from edgecnn.errors import DataError, EdgecnnError
 from edgecnn.graph.check import compare
 from edgecnn.runtime import cache
 from edgecnn.runtime.compiled import compile_engine
+from edgecnn.runtime.drift import Glance, usual
 from edgecnn.runtime.engines.ort import OrtEngine
 from edgecnn.runtime.model import Model, load
 from edgecnn.runtime.preprocess import Image
@@ -30,13 +31,15 @@ class Proof:
 
     `sqnr_db` is the mean over images (and outputs) of the ratio of the answer's power, centred, to
     its error's. `agreement` is the share of images with the same best class; of a network that
-    answers with a map, of its pixels, and then `flips` is None.
+    answers with a map, of its pixels, and then `flips` is None. `usual` is what the second file got
+    and how sure it was, for a camera to compare with.
     """
 
     images: int
     sqnr_db: float
     agreement: float
     flips: int | None
+    usual: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """As contracts and `--json` hold it."""
@@ -58,9 +61,12 @@ def prove(reference: Model, model: Model, images: Iterable[Image]) -> Proof:
     """Run two files on images, each through its own preprocessing; raises DataError for none."""
     ratios: list[float] = []
     agreements: list[float] = []
+    glances: list[Glance] = []
     maps = False
     for image in images:
-        wanted, given = (each.outputs(each.preprocess(image)) for each in (reference, model))
+        tensor = model.preprocess(image)
+        wanted, given = reference.outputs(reference.preprocess(image)), model.outputs(tensor)
+        glances.append(model.glance(tensor, given))
         checks = [compare(_row(a), _row(b)) for a, b in zip(wanted, given, strict=True)]
         ratios.append(sum(check.sqnr_db for check in checks) / len(checks))
         maps = is_map(wanted[0].shape)
@@ -68,7 +74,9 @@ def prove(reference: Model, model: Model, images: Iterable[Image]) -> Proof:
     if not ratios:
         raise DataError("no images to judge by", hint="give at least 16 calibration images")
     flips = None if maps else len(agreements) - round(sum(agreements))
-    return Proof(len(ratios), float(np.mean(ratios)), float(np.mean(agreements)), flips)
+    return Proof(
+        len(ratios), float(np.mean(ratios)), float(np.mean(agreements)), flips, usual(glances)
+    )
 
 
 def prove_file(path: Path, source: Path, contract: Contract, images: Iterable[Image]) -> Proof:
@@ -77,7 +85,7 @@ def prove_file(path: Path, source: Path, contract: Contract, images: Iterable[Im
     `contract` is the source's. The engine that loading builds is taken out of the cache again:
     the file will be read under another name, with this proof inside.
     """
-    with load(path) as model, uncached(source, contract) as reference:
+    with load(path, engine="onnxruntime") as model, uncached(source, contract) as reference:
         proof = prove(reference, model, images)
         with contextlib.suppress(EdgecnnError):
             compiled = compile_engine(path, engine=model.engine.name, sha256=model.sha256)

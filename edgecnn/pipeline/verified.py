@@ -98,6 +98,7 @@ class Sealed:
         provenance = copy.deepcopy(dict(self.contract.provenance))
         step = provenance["steps"][-1]
         step["check"] = verification.document()
+        step["usual"] = dict(verification.proof.usual)
         if verification.budget is not None:
             step["budget"] = verification.budget.document()
         contract = dataclasses.replace(self.contract, provenance=provenance)

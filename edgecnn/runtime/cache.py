@@ -65,6 +65,12 @@ def engine_entry(
     return folder, True
 
 
+def existing_entry(key: Mapping[str, str]) -> Path | None:
+    """The folder of the engine with this key, or None where none was built."""
+    folder = cache_dir() / _ENGINES / _digest(key)
+    return folder if _is_whole(folder) else None
+
+
 def timing_file(name: str) -> Path:
     """Where an engine's builder keeps what it has timed on this device; its folder is there.
 

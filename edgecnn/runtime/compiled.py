@@ -108,6 +108,19 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
     return _opened(ort, path, graph=f"not cached: {why}", threads=threads, optimised=False)
 
 
+def better_engine() -> str | None:
+    """The engine of TensorRT that this device can build for its GPU, or None."""
+    from edgecnn.runtime.engines import trt_plans
+    from edgecnn.runtime.engines.cuda import find_gpu
+
+    for engine in TENSORRT:
+        with contextlib.suppress(EngineError):
+            find_gpu()  # first: some versions of TensorRT crash without a driver
+            trt_plans.library(engine)
+            return engine
+    return None
+
+
 def _refuse_half_scales(path: Path) -> None:
     """ONNX Runtime folds float16 scales into its INT8 layers and answers wrongly, without a word.
 

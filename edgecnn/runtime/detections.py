@@ -28,13 +28,15 @@ class Detections:
     """What was found on one frame, best first.
 
     `boxes` (n, 4) float32 are left, top, right, bottom in pixels of the frame, `scores` (n,)
-    float32 shares of 1, `classes` (n,) int64, `names` their names.
+    float32 shares of 1, `classes` (n,) int64, `names` their names. `age_ms` is the time from the
+    capture of the frame to this answer, or from the call where nobody knows when it was captured.
     """
 
     boxes: Boxes
     scores: Scores
     classes: NDArray[np.int64]
     names: tuple[str, ...]
+    age_ms: float = 0.0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -43,7 +45,11 @@ class Detections:
         """Only those with a score of at least `score`."""
         count = int(np.count_nonzero(self.scores >= score))
         return Detections(
-            self.boxes[:count], self.scores[:count], self.classes[:count], self.names[:count]
+            self.boxes[:count],
+            self.scores[:count],
+            self.classes[:count],
+            self.names[:count],
+            self.age_ms,
         )
 
 

@@ -6,7 +6,6 @@ measured into a number. `root` is where the file system starts; tests give it a 
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -174,6 +173,8 @@ def _load_1min(root: Path) -> float | str:
 
 
 def _versions() -> dict[str, str]:
+    import importlib.metadata  # it loads a parser of e-mail, which no camera app needs
+
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract, TensorSpec
-from edgecnn.errors import ContractError
+from edgecnn.errors import ContractError, EngineError
 from edgecnn.onnxfile import model_sha256, read_contract
 from edgecnn.runtime import golden
-from edgecnn.runtime.compiled import open_engine
+from edgecnn.runtime.compiled import better_engine, open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
+from edgecnn.runtime.drift import Glance, glance
 from edgecnn.runtime.engines.base import Engine
-from edgecnn.runtime.preprocess import Image, Tensor, preprocess, preprocess_batch
-from edgecnn.runtime.results import Label, classification
+from edgecnn.runtime.engines.switching import SwitchingEngine
+from edgecnn.runtime.frames import captured_ns
+from edgecnn.runtime.preprocess import Image, Tensor, checked, preprocess, preprocess_batch
+from edgecnn.runtime.results import (
+    Classification,
+    Label,
+    Segmentation,
+    classification,
+    probabilities,
+    segmentation,
+)
+
+if TYPE_CHECKING:
+    from edgecnn.runtime.camera import Camera
+    from edgecnn.runtime.stream import Stream
+
+Result = Classification | Detections | Segmentation
 
 
 class Model:
-    """A loaded model: its contract, its engine and the way from a frame to an answer."""
+    """A loaded model: its contract, its engine and the way from a frame to an answer.
+
+    Any number of threads may call it; the engine runs for one of them at a time.
+    """
 
     def __init__(self, path: Path, *, contract: Contract, engine: Engine, sha256: str) -> None:
         self.path = path
@@ -30,16 +53,33 @@ class Model:
         self.sha256 = sha256
         self._input = engine.inputs[0]
         self._outputs = tuple(spec.name for spec in engine.outputs)
+        self._running = threading.Lock()
+        self._closed = False
 
-    def __call__(self, image: Image) -> Detections | tuple[Label, ...]:
-        """What is on one image: a detector's boxes, or the best classes."""
-        if self.contract.task == "detection":
-            return self.detect(image)
-        return self.classify(image)
+    def __call__(self, image: Image) -> Result:
+        """What is on one image, uint8 (H, W, 3) RGB: classes, boxes or a class for each place.
 
-    def preprocess(self, image: Image) -> Tensor:
-        """A uint8 (H, W, 3) RGB image as the network's input, float32, batch of one."""
-        return preprocess(image, self.contract.preprocess)
+        Raises DataError where it is no image.
+        """
+        since_ns = captured_ns(image) or time.monotonic_ns()
+        image = checked(image)
+        tensor = self.preprocess(image)
+        return self.answer(tensor, (image.shape[0], image.shape[1]), since_ns=since_ns)
+
+    def answer(self, tensor: Tensor, frame_shape: tuple[int, int], *, since_ns: int) -> Result:
+        """What is on a preprocessed frame of (height, width), batch of one.
+
+        `since_ns` is when it was captured, on the clock of `time.monotonic_ns`.
+        """
+        result = self._result(self.outputs(tensor), frame_shape)
+        return dataclasses.replace(result, age_ms=(time.monotonic_ns() - since_ns) / 1e6)
+
+    def preprocess(self, image: Image, *, out: Tensor | None = None) -> Tensor:
+        """A uint8 (H, W, 3) RGB image as the network's input, float32, batch of one.
+
+        `out`, a tensor of an earlier call, is filled again instead of a new one.
+        """
+        return preprocess(image, self.contract.preprocess, out=out)
 
     def run(self, tensor: Tensor) -> NDArray[np.float32]:
         """The first output for a preprocessed batch of any size; float32 (batch, values)."""
@@ -81,9 +121,40 @@ class Model:
         if self.contract.task == "segmentation":
             raise ContractError(
                 f"{self.path}: for segmentation, whose answer is a class for each place",
-                hint="call model.outputs(model.preprocess(image))",
+                hint="call model(image)",
             )
         return classification(self.logits(image)[0], self.contract, top=top)
+
+    def glance(self, tensor: Tensor, outputs: tuple[NDArray[np.float32], ...]) -> Glance:
+        """What a preprocessed image looks like to the network, and how sure it is."""
+        confidence = None
+        if self.contract.task == "classification":
+            confidence = float(probabilities(outputs[0].reshape(-1)).max())
+        return glance(tensor, self.contract.preprocess.layout, confidence)
+
+    def stream(
+        self,
+        camera: Camera,
+        *,
+        deadline_ms: float | None = None,
+        smoothing: float = 0.0,
+        threshold: float = 0.0,
+        metrics_port: int | None = None,
+    ) -> Stream:
+        """Answers to a camera's newest frames, while the next one is captured and preprocessed.
+
+        See StreamOptions. Raises UsageError for options out of range, DeviceError where the port
+        is taken.
+        """
+        from edgecnn.runtime.stream import Stream, StreamOptions
+
+        options = StreamOptions(
+            deadline_ms=deadline_ms,
+            smoothing=smoothing,
+            threshold=threshold,
+            metrics_port=metrics_port,
+        )
+        return Stream(self, camera, options)
 
     def verify(self) -> golden.Verification:
         """The golden check on this device's engine; raises ContractError where there is none."""
@@ -98,8 +169,11 @@ class Model:
             raise ContractError(f"{self.path}: {error}", hint=error.hint) from error
 
     def close(self) -> None:
-        """Give the engine's memory back."""
-        self.engine.close()
+        """Give the engine's memory back, once a call that is under way is done."""
+        with self._running:
+            if not self._closed:
+                self._closed = True
+                self.engine.close()
 
     def __enter__(self) -> Model:
         return self
@@ -109,29 +183,65 @@ class Model:
     ) -> None:
         self.close()
 
+    def _result(
+        self, outputs: tuple[NDArray[np.float32], ...], frame_shape: tuple[int, int]
+    ) -> Result:
+        if self.contract.task == "detection":
+            return detections(outputs, self.contract, frame_shape)
+        if self.contract.task == "segmentation":
+            return segmentation(outputs[0], self.contract, frame_shape)
+        return Classification(probabilities(outputs[0].reshape(-1)), self.contract)
+
     def _run(self, tensor: Tensor) -> tuple[NDArray[np.float32], ...]:
-        answers = self.engine.run({self._input.name: tensor})
-        return tuple(np.asarray(answers[name], dtype=np.float32) for name in self._outputs)
+        """Copies, since an engine may use its arrays again for the next thread."""
+        with self._running:
+            if self._closed:
+                raise EngineError(f"{self.path}: the model is closed", hint="load it again")
+            answers = self.engine.run({self._input.name: tensor})
+            return tuple(np.array(answers[name], dtype=np.float32) for name in self._outputs)
 
 
 def load(
     path: str | Path,
     *,
-    engine: str = "onnxruntime",
+    engine: str = "auto",
     threads: int | None = None,
     contract: Contract | None = None,
 ) -> Model:
     """Load a model file; the engine built for this device is taken from the cache or built.
 
-    `contract` stands in for files that carry none. Raises FileError, ModelError, ContractError
-    or EngineError; UsageError for an unknown engine.
+    `auto` is ONNX Runtime, which answers at once; where a GPU and TensorRT are here, an engine of
+    that is built meanwhile and takes over between two frames, once it has passed the file's golden
+    check. `contract` stands in for files that carry none. Raises FileError, ModelError,
+    ContractError or EngineError; UsageError for an unknown engine.
     """
     path = Path(path)
     contract = contract or read_contract(path)
     sha256 = model_sha256(path)
-    opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
+    better = better_engine() if engine == "auto" else None
+    name = "onnxruntime" if engine == "auto" else engine
+    opened = open_engine(path, engine=name, sha256=sha256, threads=threads)
     _check_fit(path, contract, opened)
+    if better is not None:
+
+        def build() -> Engine:
+            return _proven(path, contract, open_engine(path, engine=better, sha256=sha256))
+
+        opened = SwitchingEngine(opened, build)
     return Model(path, contract=contract, engine=opened, sha256=sha256)
+
+
+def _proven(path: Path, contract: Contract, engine: Engine) -> Engine:
+    """An engine that gives the file's golden answer, warmed up by that; raises EngineError."""
+    if contract.golden is None:
+        return engine
+    found = Model(path, contract=contract, engine=engine, sha256="").verify()
+    if not found.passed:
+        engine.close()
+        raise EngineError(
+            f"{path}: the golden check fails on {engine.name}", hint="see: edgecnn verify FILE"
+        )
+    return engine
 
 
 def _check_fit(path: Path, contract: Contract, engine: Engine) -> None:

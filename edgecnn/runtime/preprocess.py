@@ -4,71 +4,80 @@ Calibration, evaluation, profiling and the camera all come through here. The res
 (https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters): separable, horizontal
 first, each pass rounded to 8 bits, with the filter widened by the scale when it shrinks
 (antialias). Only the pixels that survive the crop are computed.
+
+NumPy does it all; where the helper of `native` was built, it does the same faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.contract import Filter, Preprocess
+from edgecnn.contract import Preprocess
 from edgecnn.errors import DataError
+from edgecnn.runtime.native import helper
+from edgecnn.runtime.resampling import Axis, plan, precropped, start, target
 
 Image = NDArray[np.uint8]
 Tensor = NDArray[np.float32]
 
-_Numbers = NDArray[np.floating[Any]]
-_Row = tuple[int, _Numbers]  # first input pixel, weights
-_Block = tuple[int, int, int, int, Tensor]  # start, stop, low, high, matrix
-
-# Output rows computed by one matrix product: the band of inputs that they share stays narrow.
-_BLOCK = 16
-
-_LONGEST = 1 << 22  # pixels of a resized side
+# Rows that become float at a time: they stay in the processor's cache.
+_BAND = 128
 
 # ITU-R 601-2 luma in 16-bit fixed point, as Pillow's convert("L") computes it.
 _LUMA = np.array([19595, 38470, 7471], dtype=np.uint32)
 
 
-def preprocess(image: Image, spec: Preprocess) -> Tensor:
+def preprocess(image: Image, spec: Preprocess, *, out: Tensor | None = None) -> Tensor:
     """Prepare one image: uint8 (H, W, 3) RGB or (H, W) gray -> float32 of `spec.tensor_shape()`.
 
-    Raises DataError where the image has another shape or type.
+    `out`, a C-contiguous tensor of an earlier call, is filled again instead of a new one. A BGR
+    frame is given as `frame[:, :, ::-1]`: nothing is copied. Raises DataError where the image or
+    `out` has another shape or type.
     """
-    pixels = resized(_checked(image), spec)
-    if spec.color == "BGR":
-        pixels = pixels[:, :, ::-1]
-    elif spec.color == "GRAY":
-        pixels = to_gray(pixels)
-    return _normalised(pixels, spec)
+    pixels = resized(checked(image), spec)
+    out = np.empty(spec.tensor_shape(), dtype=np.float32) if out is None else _fitting(out, spec)
+    if spec.color == "GRAY":
+        _normalise(to_gray(pixels), spec, out)
+        return out
+    backwards = spec.color == "BGR"
+    if _is_mirrored(pixels):
+        pixels, backwards = pixels[:, :, ::-1], not backwards
+    fast = helper()
+    if fast is not None and pixels.flags.c_contiguous:
+        fast.normalise(pixels, spec, backwards, out)
+    else:
+        _normalise(pixels[:, :, ::-1] if backwards else pixels, spec, out)
+    return out
 
 
 def preprocess_batch(images: tuple[Image, ...], spec: Preprocess) -> Tensor:
     """Prepare several images as one batch, float32 of `spec.tensor_shape(batch=len(images))`."""
-    return np.concatenate([preprocess(image, spec) for image in images])
+    tensor = np.empty(spec.tensor_shape(batch=len(images)), dtype=np.float32)
+    for index, image in enumerate(images):
+        preprocess(image, spec, out=tensor[index : index + 1])
+    return tensor
 
 
 def resized(image: Image, spec: Preprocess) -> Image:
     """The geometric part: precrop, resize and centre crop, or padding; uint8 (height, width, 3)."""
+    if _is_mirrored(image):
+        return resized(image[:, :, ::-1], spec)[:, :, ::-1]
     if spec.pad is not None:
         return _padded(image, spec)
-    plan = _plan(image.shape[0], image.shape[1], spec)
-    top, left = plan.top, plan.left
-    image = image[top.offset : top.offset + top.source, left.offset : left.offset + left.source]
-    return _vertical(_horizontal(image, left), top)
+    fast = helper()
+    done = None if fast is None else fast.resize(image, spec)
+    return _resized(image, spec) if done is None else done
 
 
 def placement(height: int, width: int, spec: Preprocess) -> Placement:
     """Where a frame of this size comes to lie in the network's input."""
-    cut_y, cut_x, height, width = _precropped(height, width, spec)
-    target_y, target_x = _target(height, width, spec)
+    cut_y, cut_x, height, width = precropped(height, width, spec)
+    target_y, target_x = target(height, width, spec)
     scale_y, scale_x = target_y / height, target_x / width
-    start_y, start_x = _start(target_y, spec.size[0]), _start(target_x, spec.size[1])
+    start_y, start_x = start(target_y, spec.size[0]), start(target_x, spec.size[1])
     return Placement(scale_y, scale_x, cut_y * scale_y + start_y, cut_x * scale_x + start_x)
 
 
@@ -88,171 +97,90 @@ def to_gray(image: Image) -> Image:
     return luma.astype(np.uint8)[:, :, None]
 
 
+def checked(image: Image) -> Image:
+    """The image as a plain uint8 array (H, W, 3); gray (H, W) is taken, anything else refused."""
+    if not isinstance(image, np.ndarray):
+        raise _no_image(f"a {type(image).__name__}")
+    image = np.asarray(image)
+    if image.dtype == np.uint8 and image.ndim == 2 and image.size:
+        return np.repeat(image[:, :, None], 3, axis=2)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise _no_image(f"an array of shape {image.shape} and type {image.dtype}")
+    return image
+
+
+def _fitting(out: Tensor, spec: Preprocess) -> Tensor:
+    fits = out.shape == spec.tensor_shape() and out.dtype == np.float32 and out.flags.c_contiguous
+    if not fits:
+        raise DataError(
+            f"a tensor of shape {out.shape} and type {out.dtype} to be filled",
+            hint=f"it must be float32, C-contiguous, of shape {spec.tensor_shape()}",
+        )
+    return out
+
+
+def _no_image(what: str) -> DataError:
+    return DataError(
+        f"{what} is no image",
+        hint="images are uint8 arrays of shape (height, width, 3) in RGB order",
+    )
+
+
+def _is_mirrored(image: Image) -> bool:
+    """Whether the channels lie backwards in memory, as in the RGB view of a BGR frame."""
+    return image.strides[2] == -1
+
+
 def _padded(image: Image, spec: Preprocess) -> Image:
     """The whole image, its ratio kept, in the middle of a gray input."""
-    height, width = _target(image.shape[0], image.shape[1], spec)
+    height, width = target(image.shape[0], image.shape[1], spec)
     inner = resized(image, replace(spec, size=(height, width), pad=None))
     if (height, width) == spec.size:
         return inner
     out = np.full((*spec.size, 3), spec.pad, dtype=np.uint8)
-    top, left = -_start(height, spec.size[0]), -_start(width, spec.size[1])
+    top, left = -start(height, spec.size[0]), -start(width, spec.size[1])
     out[top : top + height, left : left + width] = inner
     return out
 
 
-def _checked(image: Image) -> Image:
-    if image.dtype == np.uint8 and image.ndim == 2 and image.size:
-        return np.repeat(image[:, :, None], 3, axis=2)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise DataError(
-            f"an image of shape {image.shape} and type {image.dtype}",
-            hint="images are uint8 arrays of shape (height, width, 3) in RGB order",
-        )
-    return image
-
-
-def _normalised(pixels: Image, spec: Preprocess) -> Tensor:
+def _normalise(pixels: Image, spec: Preprocess, out: Tensor) -> None:
     """`(pixel * scale - mean) / std`, one multiplication and one subtraction a pixel."""
-    tensor = np.empty(spec.tensor_shape(), dtype=np.float32)
-    planes = tensor[0] if spec.layout == "NCHW" else tensor[0].transpose(2, 0, 1)
+    planes = out[0] if spec.layout == "NCHW" else out[0].transpose(2, 0, 1)
     for channel, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
         np.multiply(pixels[:, :, channel], np.float32(spec.scale / std), out=planes[channel])
         planes[channel] -= np.float32(mean / std)
-    return tensor
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """One axis: keep `source` pixels from `offset`, of which `weights` makes the output."""
-
-    offset: int
-    source: int
-    weights: _Weights | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    top: _Axis
-    left: _Axis
+def _resized(image: Image, spec: Preprocess) -> Image:
+    """The two passes in NumPy."""
+    resampling = plan(image.shape[0], image.shape[1], spec)
+    top, left = resampling.vertical, resampling.horizontal
+    image = image[top.offset : top.offset + top.source, left.offset : left.offset + left.source]
+    return _vertical(_horizontal(image, left), top)
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    """A resampling matrix in blocks: output rows `start:stop` read inputs `low:high`."""
-
-    blocks: tuple[_Block, ...]
-    size: int
-
-
-@lru_cache(maxsize=256)
-def _plan(height: int, width: int, spec: Preprocess) -> _Plan:
-    offset_y, offset_x, height, width = _precropped(height, width, spec)
-    target_y, target_x = _target(height, width, spec)
-    crop_y, crop_x = spec.size
-    return _Plan(
-        _axis(offset_y, height, target_y, crop_y, spec),
-        _axis(offset_x, width, target_x, crop_x, spec),
-    )
-
-
-def _precropped(height: int, width: int, spec: Preprocess) -> tuple[int, int, int, int]:
-    """Offsets and size of what `crop_fraction` keeps."""
-    if spec.crop_fraction is None:
-        return 0, 0, height, width
-    side = max(1, int(spec.crop_fraction * min(height, width)))
-    return (height - side + 1) // 2, (width - side + 1) // 2, side, side
-
-
-def _target(height: int, width: int, spec: Preprocess) -> tuple[int, int]:
-    """The size after the resize, before the crop: the long side is truncated as torchvision's."""
-    if spec.pad is not None:
-        scale = min(spec.size[0] / height, spec.size[1] / width)
-        return max(1, round(height * scale)), max(1, round(width * scale))
-    if spec.resize is None:
-        return spec.size
-    if height <= width:
-        return spec.resize, max(1, int(spec.resize * width / height))
-    return max(1, int(spec.resize * height / width)), spec.resize
-
-
-def _axis(offset: int, source: int, target: int, crop: int, spec: Preprocess) -> _Axis:
-    start = _start(target, crop)
-    if source == target:
-        return _Axis(offset + start, crop, None)
-    rows = (
-        _nearest(source, target, start, crop)
-        if spec.filter == "nearest"
-        else [_row(source, target, start + index, spec) for index in range(crop)]
-    )
-    low = min(begin for begin, _ in rows)
-    high = max(begin + len(values) for begin, values in rows)
-    return _Axis(offset + low, high - low, _Weights(tuple(_blocks(rows, low)), crop))
-
-
-def _start(target: int, crop: int) -> int:
-    """The first of `crop` centred pixels out of `target`; below zero where there are fewer."""
-    return round((target - crop) / 2)
-
-
-def _blocks(rows: list[_Row], origin: int) -> Iterator[_Block]:
-    """Cut the resampling matrix into dense blocks; inputs are counted from `origin`."""
-    for start in range(0, len(rows), _BLOCK):
-        part = rows[start : start + _BLOCK]
-        low = min(begin for begin, _ in part)
-        high = max(begin + len(values) for begin, values in part)
-        matrix = np.zeros((len(part), high - low), dtype=np.float32)
-        for index, (begin, values) in enumerate(part):
-            matrix[index, begin - low : begin - low + len(values)] = values
-        yield start, start + len(part), low - origin, high - origin, matrix
-
-
-def _nearest(source: int, target: int, start: int, count: int) -> list[_Row]:
-    """The input pixel in which the centre of each of `count` outputs lies.
-
-    Pillow adds the step up from pixel to pixel, and the sum's rounding decides where a centre on
-    the edge of two pixels falls: so it is added up here, too, but for lengths beyond any image's.
-    """
-    stop, step = start + count, source / target
-    if stop > _LONGEST:
-        centers = (np.arange(start, stop) + 0.5) * step
-    else:
-        steps = np.full(stop, step)
-        steps[0] /= 2
-        centers = np.add.accumulate(steps)[start:]
-    return [(min(int(center), source - 1), np.ones(1)) for center in centers]
-
-
-def _row(source: int, target: int, index: int, spec: Preprocess) -> _Row:
-    """The input pixels that output `index` reads, and their weights (they sum to one)."""
-    scale = source / target
-    center = (index + 0.5) * scale
-    kernel, radius = _KERNELS[spec.filter]
-    widen = max(scale, 1.0) if spec.antialias else 1.0
-    low = max(int(center - radius * widen + 0.5), 0)
-    high = min(int(center + radius * widen + 0.5), source)
-    values = kernel((np.arange(low, high) + 0.5 - center) / widen)
-    return low, values / values.sum()
-
-
-def _horizontal(image: Image, axis: _Axis) -> Image:
-    if axis.weights is None:
+def _horizontal(image: Image, axis: Axis) -> Image:
+    if axis.rows is None:
         return image
-    out = np.empty((image.shape[0], axis.weights.size, 3), dtype=np.uint8)
-    for channel in range(3):
-        plane = image[:, :, channel].astype(np.float32)
-        for start, stop, low, high, matrix in axis.weights.blocks:
-            out[:, start:stop, channel] = _rounded(plane[:, low:high] @ matrix.T)
-    return out
+    out = np.empty((image.shape[0], axis.size * 3), dtype=np.uint8)
+    for top in range(0, len(out), _BAND):
+        band = image[top : top + _BAND].astype(np.float32, order="C")
+        band = band.reshape(len(band), -1)
+        sums = np.empty((len(band), out.shape[1]), dtype=np.float32)
+        for first, stop, low, high, matrix in axis.blocks:
+            np.matmul(band[:, low:high], matrix, out=sums[:, first:stop])
+        out[top : top + _BAND] = _rounded(sums)
+    return out.reshape(len(out), axis.size, 3)
 
 
-def _vertical(image: Image, axis: _Axis) -> Image:
-    if axis.weights is None:
+def _vertical(image: Image, axis: Axis) -> Image:
+    if axis.rows is None:
         return image
     rows = image.astype(np.float32).reshape(image.shape[0], -1)
-    out = np.empty((axis.weights.size, rows.shape[1]), dtype=np.uint8)
-    for start, stop, low, high, matrix in axis.weights.blocks:
-        out[start:stop] = _rounded(matrix @ rows[low:high])
-    return out.reshape(axis.weights.size, image.shape[1], 3)
+    out = np.empty((axis.size, rows.shape[1]), dtype=np.uint8)
+    for first, stop, low, high, matrix in axis.blocks:
+        out[first:stop] = _rounded(matrix @ rows[low:high])
+    return out.reshape(axis.size, image.shape[1], 3)
 
 
 def _rounded(values: Tensor) -> Image:
@@ -260,33 +188,3 @@ def _rounded(values: Tensor) -> Image:
     values += np.float32(0.5)
     np.clip(values, 0, 255, out=values)
     return values.astype(np.uint8)
-
-
-def _box(x: _Numbers) -> _Numbers:
-    return np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0)
-
-
-def _bilinear(x: _Numbers) -> _Numbers:
-    return np.where(np.abs(x) < 1, 1 - np.abs(x), 0.0)
-
-
-def _bicubic(x: _Numbers) -> _Numbers:
-    """Keys, 'Cubic convolution interpolation for digital image processing' (1981), a = -0.5."""
-    x = np.abs(x)
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
-
-
-def _lanczos(x: _Numbers) -> _Numbers:
-    inside: _Numbers = np.sinc(x) * np.sinc(x / 3)
-    return np.where(np.abs(x) < 3, inside, 0.0)
-
-
-_Kernel = Callable[[_Numbers], _Numbers]
-_KERNELS: dict[Filter, tuple[_Kernel, float]] = {
-    "box": (_box, 0.5),
-    "bilinear": (_bilinear, 1.0),
-    "bicubic": (_bicubic, 2.0),
-    "lanczos": (_lanczos, 3.0),
-}

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract
+from edgecnn.errors import ContractError
+from edgecnn.runtime.preprocess import placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,88 @@ class Label:
     score: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """What one image shows, as the likelihood of each class.
+
+    `scores` (classes,) float64 are shares of 1. Classes below `threshold` are not named. `age_ms`
+    is the time from the capture of the image to this answer, or from the call where nobody knows
+    when it was captured.
+    """
+
+    scores: NDArray[np.float64]
+    contract: Contract
+    threshold: float = 0.0
+    age_ms: float = 0.0
+
+    def top(self, k: int = 5) -> tuple[Label, ...]:
+        """The `k` best classes, best first; fewer where the threshold leaves fewer."""
+        return tuple(
+            Label(index, self.contract.label(index), score)
+            for index, score in top_k(self.scores, k)
+            if score >= self.threshold
+        )
+
+    @property
+    def best(self) -> Label | None:
+        """The best class, or None where the network is not sure enough of any."""
+        return next(iter(self.top(1)), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """A class for each place of the network's output.
+
+    `classes` (h, w) int64; of a network with one output channel 1 where it is above zero.
+    `age_ms` as of a Classification.
+    """
+
+    classes: NDArray[np.int64]
+    contract: Contract
+    frame_shape: tuple[int, int]
+    age_ms: float = 0.0
+
+    def in_frame(self) -> NDArray[np.int64]:
+        """The class of each pixel of the frame (H, W), from the nearest place; -1 where the network
+        did not look.
+        """
+        height, width = self.frame_shape
+        place = placement(height, width, self.contract.preprocess)
+        rows = self._places(height, place.scale_y, place.start_y, 0)
+        columns = self._places(width, place.scale_x, place.start_x, 1)
+        seen = (rows >= 0)[:, None] & (columns >= 0)[None]
+        found: NDArray[np.int64] = np.where(seen, self.classes[rows[:, None], columns[None]], -1)
+        return found
+
+    def _places(self, pixels: int, scale: float, start: float, axis: int) -> NDArray[np.int64]:
+        """The row or column of `classes` for each row or column of the frame, or -1."""
+        side = self.contract.preprocess.size[axis]
+        inside = (np.arange(pixels) + 0.5) * scale - start
+        places = np.floor(inside * self.classes.shape[axis] / side).astype(np.int64)
+        return np.where((inside >= 0) & (inside < side), places, -1)
+
+
+def segmentation(
+    output: NDArray[Any], contract: Contract, frame_shape: tuple[int, int]
+) -> Segmentation:
+    """The best class of each place; `output` is (1, classes, h, w), or (1, 1, h, w) of logits.
+
+    Raises ContractError where it is no map.
+    """
+    if not is_map(output.shape):
+        shape = "x".join(str(size) for size in output.shape)
+        raise ContractError(
+            f"{contract.name}: an output of {shape}, which is no map of classes",
+            hint="its contract says segmentation: export it again",
+        )
+    maps = output[0]
+    classes = maps[0] > 0 if len(maps) == 1 else maps.argmax(axis=0)
+    return Segmentation(classes.astype(np.int64), contract, frame_shape)
+
+
 def classification(output: NDArray[Any], contract: Contract, *, top: int = 5) -> tuple[Label, ...]:
     """The best classes of one image, best first; `output` holds one value a class."""
-    scores = probabilities(output)
-    return tuple(
-        Label(index, contract.label(index), float(scores[index])) for index, _ in top_k(scores, top)
-    )
+    return Classification(probabilities(output), contract).top(top)
 
 
 def probabilities(output: NDArray[Any]) -> NDArray[np.float64]:

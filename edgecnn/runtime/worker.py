@@ -23,6 +23,7 @@ import numpy as np
 from edgecnn.contract import Contract, from_json
 from edgecnn.errors import DataError, EdgecnnError, FileError, UsageError
 from edgecnn.files import read_error
+from edgecnn.runtime import native
 from edgecnn.runtime.facts import core_count, emulator
 from edgecnn.runtime.measure import Run, measure, middle, warm_up
 from edgecnn.runtime.model import Model, load
@@ -62,7 +63,7 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
         ready = {
             "sha256": model.sha256,
             "engine": model.engine.name,
-            "facts": dict(model.engine.facts),
+            "facts": {**model.engine.facts, "preprocess": native.in_use()},
             "precision": str(model.contract.provenance.get("precision", "fp32")),
             "boundary": job.boundary,
             "batch": batch,

@@ -37,6 +37,24 @@ def test_a_folder_is_looked_at(edgecnn: Edgecnn) -> None:
     assert said.err == ""
 
 
+def test_a_camera_makes_a_set_that_is_then_looked_at(edgecnn: Edgecnn) -> None:
+    folder = photos(Path("seen"), 24)
+    for index in range(24):
+        shutil.copy(folder / f"{index:03}.png", folder / f"{index:03}-again.png")
+    said = edgecnn("calibrate", "--camera", folder, "-o", "set", "--images", "20")
+    assert said.code == 0, said.err
+    assert "captured     20 of 48 frames differ enough: set/" in said.out
+    assert "next         edgecnn quantize FILE.onnx --calibration set" in said.out
+    kept = sorted(Path("set").iterdir())
+    assert [path.name for path in kept] == [f"{place:04d}.png" for place in range(20)]
+    seen = {Image.open(path).tobytes() for path in folder.iterdir()}
+    assert all(Image.open(path).tobytes() in seen for path in kept)
+    assert "holds something already" in edgecnn("calibrate", "--camera", folder, "-o", "set").err
+    assert "either DIR or --camera" in edgecnn("calibrate", "seen", "--camera", folder).err
+    assert "name a folder" in edgecnn("calibrate").err
+    assert "-o goes with --camera" in edgecnn("calibrate", "seen", "-o", "x").err
+
+
 def test_with_a_network_and_an_evaluation_set_it_says_more(edgecnn: Edgecnn, lenet: Path) -> None:
     photos(Path("photos"), 20)
     photos(Path("labelled"), 6, seed=8)

@@ -83,13 +83,16 @@ def test_the_way_from_float_to_int8_and_into_use(edgecnn: Edgecnn, lenet: Path) 
     assert made.code == 0, made.err
     assert made.document["calibration_images"] == 24
     assert Path(made.document["ranges"]).exists()
+    written = edgecnn("inspect", "int8.onnx", "--json").document["contract"]["provenance"]
+    assert written["steps"][-1]["usual"]["images"] == 5, "what a camera is compared with"
     assert Path("int8.onnx").stat().st_size < lenet.stat().st_size / 2
     assert edgecnn("verify", "int8.onnx", "--json").document["passed"] is True
 
     compiled = edgecnn("compile", "int8.onnx", "--json").document["results"][0]
     assert compiled["built"] is False, "verify has built it already"
     listed = edgecnn("cache", "list", "--json").document
-    assert [entry["about"].split()[0] for entry in listed["entries"]] == ["int8.onnx"]
+    entries = {entry["about"].split()[0] for entry in listed["entries"]}
+    assert entries - {"preprocessing"} == {"int8.onnx"}, "and the helper, where it was compiled"
 
     answers = edgecnn("classify", "int8.onnx", folder / "000.png", "--top", "3", "--json").document
     assert len(answers["results"][0]["labels"]) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from edgecnn.contract import Filter, Preprocess
 from edgecnn.datasets.natural import natural_images
 from edgecnn.datasets.photos import packaged_photos
 from edgecnn.errors import DataError
+from edgecnn.runtime.native import OFF
 from edgecnn.runtime.preprocess import (
     Image,
     placement,
@@ -31,6 +33,14 @@ PILLOW: dict[Filter, Pillow.Resampling] = {
     "bicubic": Pillow.Resampling.BICUBIC,
     "lanczos": Pillow.Resampling.LANCZOS,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def numpy_alone() -> Iterator[None]:
+    """The reference; that the compiled helper says the same is tested in test_native.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(OFF, "1")
+        yield
 
 
 def photo(height: int, width: int) -> Image:
@@ -190,6 +200,19 @@ def test_a_flat_picture_stays_flat_at_any_size(
     ours = resized(image, Preprocess(size=size, resize=resize, filter=filter_))
     assert ours.shape == (*size, 3)
     assert (ours == value).all()
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.empty((1, 3, 8, 9), np.float32),
+        np.empty((1, 3, 8, 8), np.float64),
+        np.empty((1, 3, 8, 16), np.float32)[..., ::2],
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_not_filled(out: NDArray[np.float32]) -> None:
+    with pytest.raises(DataError, match="to be filled"):
+        preprocess(photo(8, 8), Preprocess(size=(8, 8)), out=out)
 
 
 def test_a_batch_is_its_images_one_after_the_other() -> None:

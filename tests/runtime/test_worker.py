@@ -52,6 +52,7 @@ def test_it_loads_a_file_says_what_it_is_and_times_it_when_told(folder: Path) ->
     assert ready["precision"] == "int8"
     assert (ready["batch"], ready["threads"], ready["boundary"]) == (1, 1, "engine")
     assert ready["facts"]["engine"].startswith("onnxruntime")
+    assert ready["facts"]["preprocess"] in ("NumPy", "compiled helper")
     assert len(ready["sha256"]) == 64
     assert ready["load_ms"] > 0 < ready["first_run_ms"]
     assert len(first["latencies_ns"]) == 7
