@@ -28,6 +28,9 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 @click.option("--classes", callback=_names, help="Only these, in this order: cat,dog,bird  [all]")
 @click.option("--tune", default="head", show_default=True, help="What learns: head, last:N or all.")
 @click.option("--weights", help="To start from: official[:TAG], a file, or random  [official]")
+@click.option("--width", type=float, help="With random weights: of all channels, as 0.5.")
+@click.option("--size", type=options.size, help="With random weights: of the images, as 32.")
+@click.option("--small-input", is_flag=True, help="With random weights: a stem for small images.")
 @click.option(
     "--held-out",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -72,6 +75,9 @@ def train(
     classes: tuple[str, ...],
     tune: str,
     weights: str | None,
+    width: float | None,
+    size: tuple[int, int] | None,
+    small_input: bool,
     held_out: float,
     augment: str | None,
     show_augmented: Path | None,
@@ -144,6 +150,8 @@ def train(
         held_out=held_out,
         augment=augment,
         pace=pace,
+        build=_build(width, small_input=small_input),
+        size=size,
         seed=seed,
         threads=threads,
     )
@@ -151,6 +159,12 @@ def train(
         _show(speaker, model, chosen, show_augmented, force=force)
     else:
         _train(speaker, model, chosen, output=output, force=force)
+
+
+def _build(width: float | None, *, small_input: bool) -> dict[str, float | bool]:
+    """Only what was said: not every network takes both."""
+    said: dict[str, float | bool] = {} if width is None else {"width": width}
+    return said | ({"small_input": True} if small_input else {})
 
 
 def _show(speaker: Speaker, model: str, chosen: TrainOptions, target: Path, *, force: bool) -> None:

@@ -31,7 +31,8 @@ def show_augmented(
     check_target(target, force=force)
     photos = open_classified(options.data, classes=options.classes)
     identity = read_checkpoint(Path(model)).identity if is_checkpoint(model) else None
-    spec = options.preprocess or (identity.preprocess if identity else find(model).preprocess)
+    own = identity.preprocess if identity else find(model).preprocess
+    spec = options.prepared(own)
     name = options.augment or choose_augmentation(photos.labels, spec)
     plain = Photos(photos.paths, spec)
     views = Photos(photos.paths, spec, augmentation=AUGMENTATIONS[name])

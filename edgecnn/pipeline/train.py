@@ -158,11 +158,11 @@ def _begin(
             )
         network = fresh(spec, labels, options.build, seed=options.seed)
         narrator.line("model", f"{spec.title}, random weights")
-        return _Begun(spec, network, options.preprocess or spec.preprocess, "random")
-    if options.build or options.preprocess:
+        return _Begun(spec, network, options.prepared(spec.preprocess), "random")
+    if options.build or options.size:
         raise UsageError(
-            "the weights fix the network's shape and its preprocessing",
-            hint='for another shape start from scratch: weights = "random"',
+            "the weights fix the network's width and the size of its images",
+            hint="for others start from scratch: --weights random --tune all",
         )
     with narrator.progress("weights", unit="B") as progress:
         loaded = load_weights(spec, choice, seed=options.seed, cache=cache_dir(), progress=progress)

@@ -37,8 +37,8 @@ class TrainOptions:
     """What to learn from and how.
 
     `tune` is `head`, `last:N` or `all`, `weights` as in an export; `augment` names a set of random
-    changes, None chooses one. `build` holds arguments of the network's builder and `preprocess`
-    stands in for the network's own: both are for networks that start from random weights.
+    changes, None chooses one. `build` holds arguments of the network's builder and `size` is that
+    of whole images: both are for networks that start from random weights.
     """
 
     data: Path
@@ -49,6 +49,12 @@ class TrainOptions:
     augment: str | None = None
     pace: Pace = field(default_factory=Pace)
     build: Mapping[str, int | float | bool] = field(default_factory=dict)
-    preprocess: Preprocess | None = None
+    size: tuple[int, int] | None = None
     seed: int = 0
     threads: int | None = None
+
+    def prepared(self, own: Preprocess) -> Preprocess:
+        """A network's own preprocessing, or whole images of the size that was said."""
+        if self.size is None:
+            return own
+        return dataclasses.replace(own, size=self.size, resize=None, crop_fraction=None)

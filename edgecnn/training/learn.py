@@ -54,7 +54,7 @@ class Learner:
         network: nn.Module,
         schedule: Schedule,
         *,
-        mode: Callable[[], None],
+        mode: Callable[[], object],
         class_weights: Tensor | None = None,
     ) -> None:
         """`mode` puts the network into training mode; `class_weights` (classes,) weigh the loss."""

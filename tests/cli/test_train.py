@@ -49,6 +49,19 @@ def test_photos_become_a_checkpoint_that_export_takes(edgecnn: Edgecnn, photos: 
     assert row["top1"]["value"] == pytest.approx(found["held_out_top1"]["value"])
 
 
+def test_a_narrow_network_for_small_images_begins_anew(edgecnn: Edgecnn, photos: Path) -> None:
+    new = ("--weights", "random", "--tune", "all", "--width", "0.25", "--size", "24")
+    said = edgecnn(
+        *("train", "--model", "mobilenetv2", *new, "--small-input", "--epochs", "1"),
+        *("--data", photos, "--threads", "1", "-o", "small.safetensors"),
+    )
+    assert said.code == 0, said.err
+    exported = edgecnn("export", "small.safetensors")
+    assert "24x24" in exported.out
+    wide = edgecnn("train", "--model", "lenet5", *new, "--data", photos)
+    assert "lenet5 cannot be built so" in wide.err
+
+
 def test_the_last_layer_learns_on_features_that_are_kept(edgecnn: Edgecnn, photos: Path) -> None:
     assert edgecnn("train", *QUICK, "--data", photos, "-o", "first.safetensors").code == 0
     head = ("train", "--model", "first.safetensors", "--data", photos, "--classes", "bar,ball")
@@ -119,6 +132,7 @@ def test_a_contact_sheet_shows_what_training_would_see(edgecnn: Edgecnn, photos:
         (("--model", "lenet5", "--data", "photos", "--target", "tensorrt"), "--int8"),
         (("--model", "lenet5", "--data", "photos", "-o", "x.onnx"), "ends in .safetensors"),
         ((*SMALL, "--data", "photos", "--lr", "-1"), "cannot be"),
+        (("--model", "first.safetensors", "--data", "photos"), "there is no such file"),
         ((*SMALL, "--data", "photos", "--classes", "bar,cat"), "no photos of 'cat'"),
     ],
 )

@@ -65,9 +65,13 @@ def test_of_an_int8_file_maps_and_weights_are_those_of_its_integers(tmp_path: Pa
     mean = next(node for node in int8.graph.node if node.op_type == "GlobalAveragePool")
     (maps,) = Session(int8, [mean.input[0]], threads=1).run(one())
     weight = list(rounded_layers(folded, int8).values())[-1].weight
-    expected = np.maximum(np.tensordot(weight[0], np.asarray(maps[0]), axes=1), 0)
-    heat = looker.look(one(), 0).heat
-    np.testing.assert_allclose(heat, expected / expected.max(), atol=2e-2)
+    seen = looker.look(one())
+    rows = weight if weight.shape[1] == maps.shape[1] else weight.T
+    chosen = rows[int(seen.logits.argmax())]
+    expected = np.maximum(np.tensordot(chosen, np.asarray(maps[0]), axes=1), 0)
+    assert expected.max() > 0
+    # Means at the end of their range have half a slope.
+    np.testing.assert_allclose(seen.heat, expected / expected.max(), atol=5e-2)
 
 
 def test_another_class_is_seen_elsewhere(tmp_path: Path) -> None:
