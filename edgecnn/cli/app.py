@@ -21,6 +21,7 @@ from edgecnn.cli import (
     models,
     quantize,
     recipes,
+    train,
     use,
 )
 from edgecnn.cli.speak import printable
@@ -69,7 +70,7 @@ for command in (
     use.classify,
     use.verify,
     recipes.run_recipe,
-    recipes.train,
+    train.train,
     keep.cache,
     demo.demo,
 ):

@@ -1,4 +1,4 @@
-"""The verb that says why: where an INT8 file loses its accuracy."""
+"""The verb that says why: where an INT8 file loses its accuracy, and where a file looks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ _NAME_WIDTH = 40
 @click.command()
 @click.argument("file", type=options.FILE)
 @click.option("--accuracy", is_flag=True, help="Explain the loss of accuracy, layer by layer.")
+@click.option("--image", type=options.FILE, help="Show where in this photo the answer is seen.")
 @click.option("--against", type=options.FILE, help="The float file it was quantized from.")
 @click.option("--data", type=options.FILE, help="Images; labels are not needed.")
 @click.option(
     "--images", type=click.IntRange(1), default=32, show_default=True, help="Use so many of them."
 )
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Show so many.")
+@options.output
+@options.force
 @options.contract_options
 @options.speaking
 def explain(
@@ -35,25 +38,35 @@ def explain(
     speaker: Speaker,
     file: Path,
     accuracy: bool,
+    image: Path | None,
     against: Path | None,
     data: Path | None,
     images: int,
     top: int,
+    output: Path | None,
+    force: bool,
     contract: ContractOptions,
 ) -> None:
-    """Say where an INT8 file loses its accuracy and what would help.
+    """Say where an INT8 file loses its accuracy and what would help, or where a file looks.
 
-    For each layer: the error that it adds to its output (relative to the output's power), the error
-    that has piled up there, its share of all errors, how many times the median channel's range the
-    widest channel has (weights, outputs), and how many outputs the range clips.
+    --accuracy tells for each layer: the error that it adds to its output (relative to the output's
+    power), the error that has piled up there, its share of all errors, how many times the median
+    channel's range the widest channel has (weights, outputs), and how many outputs the range clips.
+    --image: Grad-CAM as a PNG, the heat of FILE beside that of the file --against.
 
     \b
     edgecnn explain mobilenetv2.int8.onnx --accuracy --against mobilenetv2.onnx --data photos/
+    edgecnn explain mobilenetv2.int8.onnx --image cat.jpg --against mobilenetv2.onnx
     """  # noqa: D301  \b is click's word for 'do not wrap'
+    if accuracy == (image is not None):
+        raise click.UsageError("say what to explain: --accuracy, or a photo with --image")
+    if image is not None:
+        _show_attention(speaker, file, image, against, output, contract, force=force)
+        return
+    if output is not None:
+        raise click.UsageError("-o goes with --image: --accuracy writes no file")
     from edgecnn.pipeline.explain import ExplainOptions, explain_accuracy
 
-    if not accuracy:
-        raise click.UsageError("say what to explain: --accuracy is what there is")
     if against is None or data is None:
         raise click.UsageError("--accuracy needs --against FP32.onnx and --data DIR")
     chosen = ExplainOptions(against, data, images=images, top=top, contract=contract)
@@ -62,6 +75,30 @@ def explain(
     for line in _remedies(explanation):
         speaker.line("remedy", line)
     speaker.result(explanation.document())
+
+
+def _show_attention(
+    speaker: Speaker,
+    file: Path,
+    image: Path,
+    against: Path | None,
+    output: Path | None,
+    contract: ContractOptions,
+    *,
+    force: bool,
+) -> None:
+    from edgecnn.pipeline.attention import look_at
+
+    files = (file,) if against is None else (against, file)
+    target = output or Path(f"{image.stem}.attention.png")
+    sight = look_at(files, image, output=target, contract=contract, force=force)
+    for look in sight.looks:
+        speaker.line("answer", f"{look.file}: {look.label} {look.probability:.2f}")
+    for look, value in zip(sight.looks[1:], sight.likeness, strict=True):
+        said = f"{look.file} and {files[0]}: correlation {value:.2f} where they see {sight.asked}"
+        speaker.line("attention", said)
+    speaker.line("wrote", f"{target}: the photo, then {' and '.join(map(str, files))}")
+    speaker.result(sight.document() | {"output": str(target)})
 
 
 def _table(explanation: Explanation) -> str:

@@ -24,6 +24,12 @@ _DATA_HELP = "Labelled images: a folder per class, or a .tsv/.csv of file and cl
 @click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--data", type=options.FILE, required=True, help=_DATA_HELP)
 @click.option("--against", type=options.FILE, help="Compare with this file  [the first FILE]")
+@click.option("--ensemble", is_flag=True, help="Average the answers of all FILEs, too.")
+@click.option(
+    "--views",
+    type=click.Choice(["flip", "five", "ten"]),
+    help="Average over the image and its mirror image, five crops, or both.",
+)
 @options.class_offset
 @options.engine
 @options.threads
@@ -35,6 +41,8 @@ def evaluate(
     files: tuple[Path, ...],
     data: Path,
     against: Path | None,
+    ensemble: bool,
+    views: Literal["flip", "five", "ten"] | None,
     class_offset: int | None,
     engine: str,
     threads: int | None,
@@ -46,11 +54,24 @@ def evaluate(
     images on which they differ are counted, too: how many went from right to wrong and back, and
     whether that can be chance (McNemar's exact test).
     --labels takes class names, or a .tsv/.csv table of file and class index.
+    --ensemble and --views also average answers, and say what that costs in time.
 
     \b
     edgecnn evaluate mobilenetv2.int8.onnx --data labelled/
     edgecnn evaluate mobilenetv2.onnx mobilenetv2.int8.onnx --data labelled/
+    edgecnn evaluate a.onnx b.onnx --data labelled/ --ensemble --views flip
     """  # noqa: D301  \b is click's word for 'do not wrap'
+    if ensemble or views:
+        from edgecnn.cli.combine import evaluate_together
+
+        if against is not None:
+            raise click.UsageError("--against does not go with --ensemble and --views")
+        from edgecnn.pipeline.measure import EvaluateOptions
+
+        contract, table = split_labels(contract)
+        chosen = EvaluateOptions(data, table, None, engine, threads, class_offset, contract)
+        evaluate_together(speaker, files, chosen, views=views or "centre", ensemble=ensemble)
+        return
     document = evaluate_files(
         speaker,
         files,

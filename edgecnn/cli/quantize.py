@@ -156,7 +156,7 @@ def quantize(
     # A plain source would need to be told again how its images are prepared.
     both = f"{file} " if has_contract(file) else ""
     speaker.next(f"edgecnn profile {both}{result.path}")
-    speaker.result(_quantize_json(result) | {"accuracy": accuracy})
+    speaker.result(quantize_document(result) | {"accuracy": accuracy})
 
 
 def _limit(
@@ -201,7 +201,8 @@ def _accuracy(
     return evaluated
 
 
-def _quantize_json(result: QuantizeResult) -> dict[str, Any]:
+def quantize_document(result: QuantizeResult) -> dict[str, Any]:
+    """What `--json` says of a quantization."""
     from edgecnn.pipeline.checkup_json import document
     from edgecnn.pipeline.quantize import ranges_path
 

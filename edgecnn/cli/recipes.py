@@ -42,35 +42,3 @@ def run_recipe(*, speaker: Speaker, recipe: Path, overrides: tuple[str, ...]) ->
             ],
         }
     )
-
-
-@click.command()
-@click.argument("recipe", type=options.FILE)
-@options.output
-@options.force
-@options.speaking
-def train(*, speaker: Speaker, recipe: Path, output: Path | None, force: bool) -> None:
-    """Train one of the demo's small networks on digits.
-
-    The digits are those that scikit-learn ships. Seeded; under a minute on two CPU cores. Writes
-    NAME.safetensors, which edgecnn export NAME --weights NAME.safetensors takes.
-
-    Example:  edgecnn train recipes/digits/lenet5.toml
-    """
-    from edgecnn.pipeline.export import check_target
-    from edgecnn.training.digits import save_digits, train_digits
-    from edgecnn.training.recipe import read_training
-
-    network = read_training(recipe)
-    target = output or Path(f"{network.name}.safetensors")
-    check_target(target, force=force)
-    speaker.line("train", f"{network.name} on digits, {network.fit.epochs} epochs")
-    with speaker.progress("train") as progress:
-        module, top1 = train_digits(network, progress=progress)
-    save_digits(module, target, network)
-    speaker.line("accuracy", f"{top1:.1%} of the held-out digits")
-    speaker.line("wrote", str(target))
-    speaker.next(f"edgecnn export {network.name} --weights {target}")
-    speaker.result(
-        {"format": 1, "model": network.name, "output": str(target), "held_out_top1": top1 * 100}
-    )

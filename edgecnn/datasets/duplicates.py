@@ -47,6 +47,22 @@ def near_duplicates(fingerprints: Sequence[bytes]) -> int:
     return len(fingerprints) - len(leaders(fingerprints, within=NEAR))
 
 
+def kindred(fingerprints: Sequence[bytes], *, within: int) -> NDArray[np.intp]:
+    """For each image (n,) the place of the first one that it hangs together with.
+
+    Two images hang together where they lie near each other, or where others between them do.
+    """
+    signs = _signs(fingerprints)
+    first = np.arange(len(signs))
+    for start in range(0, len(signs), _BLOCK):
+        near = _distances(signs[start : start + _BLOCK], signs.T) <= within
+        for place, others in enumerate(near, start=start):
+            joined = np.unique(first[: place + 1][others[: place + 1]])
+            if joined.size > 1:
+                first[np.isin(first, joined)] = joined[0]
+    return first
+
+
 def near_any(fingerprints: Sequence[bytes], others: Sequence[bytes]) -> NDArray[np.bool_]:
     """Which of the images (n,) are near-duplicates of any of the others."""
     signs, found = _signs(others), np.zeros(len(fingerprints), np.bool_)

@@ -85,7 +85,7 @@ def _from_folder(folder: Path, labels: Path | None, names: ClassNames) -> list[L
         rows = _rows_inside(folder, table)
         if rows:
             return _items(table, rows, (table.parent,), names)
-    if any(images_under(child) for child in _subfolders(folder)):
+    if any(images_under(child) for child in subfolders(folder)):
         return _from_class_folders(folder, names)
     return _from_file_names(folder, names)
 
@@ -129,18 +129,19 @@ def _items(
     return items
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder that are not hidden, by name."""
     return sorted(
         child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
     )
 
 
 def _from_class_folders(folder: Path, names: ClassNames) -> list[LabelledImage]:
-    subfolders = _subfolders(folder)
-    indices = names.indices_of_folders([child.name for child in subfolders], where=str(folder))
+    children = subfolders(folder)
+    indices = names.indices_of_folders([child.name for child in children], where=str(folder))
     items = [
         LabelledImage(path, index)
-        for child, index in zip(subfolders, indices, strict=True)
+        for child, index in zip(children, indices, strict=True)
         for path in images_under(child)
     ]
     loose = len(images_under(folder)) - len(items)

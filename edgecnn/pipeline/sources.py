@@ -1,6 +1,7 @@
 """Where a network to export comes from: the zoo, a function of somebody's, torchvision or timm.
 
 resnet50                    a name of the zoo
+pets.safetensors            a checkpoint of ours, which says itself what network it is of
 mypkg.nets:build            a function that returns an nn.Module, found from this folder
 torchvision:resnet50        torchvision's network with its weights and their preprocessing
 timm:resnet50               timm's, likewise
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.contract import Preprocess
@@ -22,6 +24,7 @@ from edgecnn.runtime.cache import cache_dir
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgecnn.zoo.spec import ModelSpec
     from edgecnn.zoo.weights import LoadedWeights
 
 
@@ -43,6 +46,8 @@ def file_stem(model: str) -> str:
 
     Raises UsageError where the zoo has no network of that name.
     """
+    if is_checkpoint(model):
+        return Path(model).stem
     source, colon, name = model.rpartition(":")
     if not colon:
         from edgecnn.zoo.catalog import find
@@ -53,6 +58,11 @@ def file_stem(model: str) -> str:
     return re.sub(r"[^\w.-]", "_", name)
 
 
+def is_checkpoint(model: str) -> bool:
+    """Whether a model is named by a file of ours that holds its weights."""
+    return model.lower().endswith(".safetensors")
+
+
 def load_network(
     model: str, *, weights: str | None, seed: int, contract: ContractOptions, narrator: Narrator
 ) -> Network:
@@ -61,6 +71,9 @@ def load_network(
     The preprocessing is that of the weights; only for a function's network it is said by hand.
     Raises UsageError or WeightsError where there is no such network or no such weights.
     """
+    if is_checkpoint(model):
+        _refuse_what_weights_fix(contract)
+        return _load_checkpoint(model, weights=weights, seed=seed, narrator=narrator)
     source, colon, name = model.rpartition(":")
     if source in ("torchvision", "timm"):
         from edgecnn.pipeline.libraries import load_from_library
@@ -80,6 +93,29 @@ def load_network(
     return network
 
 
+def _load_checkpoint(model: str, *, weights: str | None, seed: int, narrator: Narrator) -> Network:
+    from edgecnn.zoo.catalog import find
+    from edgecnn.zoo.checkpoint import read_checkpoint
+    from edgecnn.zoo.count import macs, parameters
+    from edgecnn.zoo.weights import load_weights
+
+    if weights is not None:
+        raise UsageError(f"--weights does not go with {model}", hint="the file is the weights")
+    identity = read_checkpoint(Path(model)).identity
+    if identity is None:
+        raise UsageError(
+            f"{model}: does not say what network it is of",
+            hint=f"name it: edgecnn export MODEL --weights {model}",
+        )
+    spec = find(identity.model)
+    loaded = load_weights(spec, model, seed=seed, cache=cache_dir())
+    shape = loaded.preprocess.tensor_shape()
+    counts = parameters(loaded.module), macs(loaded.module, shape)
+    narrator.line("model", _told(spec.title, loaded.preprocess, *counts))
+    narrator.line("weights", f"{loaded.source}, {len(loaded.labels)} classes")
+    return _network(spec, loaded)
+
+
 def _load_from_zoo(model: str, *, weights: str | None, seed: int, narrator: Narrator) -> Network:
     from edgecnn.zoo.catalog import find
     from edgecnn.zoo.describe import describe
@@ -87,22 +123,35 @@ def _load_from_zoo(model: str, *, weights: str | None, seed: int, narrator: Narr
 
     spec = find(model)
     row = describe(spec)
-    size = "x".join(str(side) for side in spec.preprocess.size)
-    macs = f"{row.macs / 1e9:.2f} GMAC" if row.macs >= 1e8 else f"{row.macs / 1e6:.2f} MMAC"
-    cost = f"{row.parameters / 1e6:.2f}M parameters, {macs}"
-    narrator.line("model", f"{spec.title}, {size}, {cost}")
+    narrator.line("model", _told(spec.title, spec.preprocess, row.parameters, row.macs))
     with narrator.progress("weights", unit="B") as progress:
         loaded = load_weights(spec, weights, seed=seed, cache=cache_dir(), progress=progress)
     narrator.line("weights", loaded.source)
+    return _network(spec, loaded)
+
+
+def _told(title: str, recipe: Preprocess, parameters: int, macs: int) -> str:
+    """A network in one line: its name, its images and what it costs."""
+    size = "x".join(str(side) for side in recipe.size)
+    work = f"{macs / 1e9:.2f} GMAC" if macs >= 1e8 else f"{macs / 1e6:.2f} MMAC"
+    return f"{title}, {size}, {parameters / 1e6:.2f}M parameters, {work}"
+
+
+def _network(spec: ModelSpec, loaded: LoadedWeights) -> Network:
     return Network(
         name=spec.name,
         title=spec.title,
         module=loaded.module,
         preprocess=loaded.preprocess,
         labels=loaded.labels,
-        weights={"source": loaded.source, "sha256": loaded.sha256, "tag": loaded.tag},
+        weights=_weights(loaded),
         published=_published(loaded),
     )
+
+
+def _weights(loaded: LoadedWeights) -> dict[str, Any]:
+    said = {"source": loaded.source, "sha256": loaded.sha256, "tag": loaded.tag}
+    return said | ({"training": dict(loaded.training)} if loaded.training else {})
 
 
 def _published(loaded: LoadedWeights) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from edgecnn.pipeline.budget import Workshop, keep_budget
 from edgecnn.pipeline.contracts import ContractOptions
 from edgecnn.pipeline.doctor import Checkup, short_checkup
 from edgecnn.pipeline.findings import tell_short
+from edgecnn.pipeline.finetuning import Finetuning, finetuned
 from edgecnn.pipeline.frames import split_frames
 from edgecnn.pipeline.jury import Budget, make_jury
 from edgecnn.pipeline.naming import naming
@@ -34,7 +35,8 @@ MAX_BOX_IMAGES = 64
 class QuantizeOptions:
     """How to quantize; `target` None is the local CPU's, `ranges` a file of an earlier run.
 
-    `against` holds the evaluation images, none of which should be calibrated with.
+    `against` holds the evaluation images, none of which should be calibrated with. `finetune` is
+    for how many epochs the integers are trained after all else, 0 for not at all.
     """
 
     target: str | None = None
@@ -46,6 +48,7 @@ class QuantizeOptions:
     budget: Budget | None = None
     seed: int = 0
     against: Path | None = None
+    finetune: int = 0
     contract: ContractOptions = field(default_factory=ContractOptions)
 
 
@@ -102,6 +105,8 @@ class Task:
             self._source, self._fit.images, self._fit, self._narrator
         )
         first = self._candidate(self._options.method, ranges, checkpoint=self._checkpoint)
+        if self._options.finetune:
+            first = self._finetuned(first)
         _tell_steps(first, self._narrator)
         if jury is None:
             return first, None
@@ -135,6 +140,17 @@ class Task:
         """The file is in its place: what would let an interrupted run go on is not needed."""
         if self._checkpoint is not None:
             self._checkpoint.forget()
+
+    def _finetuned(self, quantized: Quantized) -> Quantized:
+        return finetuned(
+            quantized,
+            self._source,
+            (self._fit, self._held_out),
+            options=Finetuning(
+                target_name(self._options), self._options.finetune, self._options.seed
+            ),
+            narrator=self._narrator,
+        )
 
     def _again(self, ranges: Ranges, names: tuple[str, ...]) -> Quantized:
         """With more nodes in float; what they free may show tensors that have no range yet."""

@@ -22,7 +22,12 @@ from edgecnn.errors import FileError
 _ABOUT = "about.json"
 _ENGINES = "engines"
 # Folder -> what a file in it is.
-_FILES = {"weights": "weights", "timing": "timings of kernels", "unfinished": "calibration"}
+_FILES = {
+    "weights": "weights",
+    "timing": "timings of kernels",
+    "unfinished": "unfinished work",
+    "features": "features",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,11 @@ def timing_file(name: str) -> Path:
 def unfinished_file(about: str, key: Mapping[str, str]) -> Path:
     """Where the state of work with this key is kept until it is done; nothing is made yet."""
     return cache_dir() / "unfinished" / f"{about}-{_digest(key)}.state"
+
+
+def features_file(key: Mapping[str, str]) -> Path:
+    """Where what a network makes of photos is kept for its next training; nothing is made yet."""
+    return cache_dir() / "features" / f"{_digest(key)}.npz"
 
 
 def discard(folder: Path) -> None:

@@ -72,6 +72,23 @@ def resized(image: Image, spec: Preprocess) -> Image:
     return _resized(image, spec) if done is None else done
 
 
+def uncropped(spec: Preprocess) -> Preprocess:
+    """The preprocessing that keeps what the last centre crop cuts off, at the same scale.
+
+    It is `spec` itself where that crops nothing.
+    """
+    if spec.resize is not None:
+        grow = spec.resize / max(spec.size)
+    elif spec.crop_fraction is not None:
+        grow = 1 / spec.crop_fraction
+    else:
+        return spec
+    height, width = (round(side * grow) for side in spec.size)
+    resize = None if spec.resize is None else max(height, width)
+    crop_fraction = None if spec.crop_fraction is None else 1.0
+    return replace(spec, size=(height, width), resize=resize, crop_fraction=crop_fraction)
+
+
 def placement(height: int, width: int, spec: Preprocess) -> Placement:
     """Where a frame of this size comes to lie in the network's input."""
     cut_y, cut_x, height, width = precropped(height, width, spec)

@@ -1,1 +1,1 @@
-"""Training, small so far: a supervised loop and the digits networks of the demo."""
+"""Training: classes of somebody's photos, integers that learn, and the digits of the demo."""

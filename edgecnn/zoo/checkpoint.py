@@ -12,7 +12,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,15 @@ _SAVE_AGAIN = "save it again: torch.save(model.state_dict(), FILE), or as safete
 class Identity:
     """What our own checkpoints say about themselves.
 
-    `build` holds the arguments of the network's builder, such as `num_classes` and `width`.
+    `build` holds the arguments of the network's builder, such as `num_classes` and `width`;
+    `training` is plain JSON: how the weights were learnt and what came of it.
     """
 
     model: str
     build: Mapping[str, int | float | bool]
     preprocess: Preprocess
     labels: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def save_checkpoint(network: nn.Module, target: Path, identity: Identity) -> Non
     Raises OSError; whoever calls it decides how the file appears (`files.atomic_path`).
     """
     document = {"format": _FORMAT, **asdict(identity)}
+    if not identity.training:
+        del document["training"]
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     metadata = {_METADATA_KEY: json.dumps(document, sort_keys=True)}
     target.write_bytes(save(tensors, metadata))
@@ -123,6 +127,7 @@ def _identity(path: Path, text: str) -> Identity:
         build={str(name): value for name, value in document["build"].items()},
         preprocess=preprocess,
         labels=tuple(str(label) for label in document["labels"]),
+        training=dict(document.get("training", {})),
     )
 
 

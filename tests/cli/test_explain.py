@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import onnx
+import PIL.Image
 import pytest
 
 from edgecnn.cli.explain import explain
@@ -15,6 +16,7 @@ from tests.cli.conftest import Edgecnn
 from tests.cli.test_budget import PREPARED, grey_photos, quantize, written
 from tests.graph.culprits import coarse_layer, loud_channel
 from tests.graph.test_qdq import quantized
+from tests.photos import write_photos
 
 HOW = (*PREPARED, "--accuracy", "--against", "net.onnx", "--data", "photos")
 
@@ -113,3 +115,27 @@ def test_the_help_names_the_columns() -> None:
     )  # fmt: skip
     assert "--against" in done.stdout
     assert "what would help" in done.stdout
+
+
+def test_a_photo_shows_where_float_and_int8_look(edgecnn: Edgecnn, tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 8)
+    photo = folder / "ball" / "0.png"
+    assert edgecnn("export", "lenet5", "--weights", "random").code == 0
+    quantize = ("quantize", "lenet5.onnx", "--calibration", folder, "--effort", "fast")
+    assert edgecnn(*quantize).code == 0
+    explain = ("explain", "lenet5.int8.onnx", "--image", photo, "--against", "lenet5.onnx")
+    said = edgecnn(*explain, "--json")
+    assert said.code == 0, said.err
+    assert [row["file"] for row in said.document["files"]] == ["lenet5.onnx", "lenet5.int8.onnx"]
+    (likeness,) = said.document["likeness"]
+    assert likeness > 0.8
+    with PIL.Image.open("0.attention.png") as picture:
+        assert picture.size == (3 * 224 + 4 * 4, 224 + 2 * 4)
+    again = edgecnn(*explain)
+    assert again.code == 1
+    assert "--force overwrites" in again.err
+    told = edgecnn(*explain, "--force").out
+    assert "correlation" in told
+    assert edgecnn("explain", "lenet5.onnx", "--image", photo, "-o", "x.txt").code == 2
+    assert edgecnn("explain", "lenet5.onnx", "--image", "none.png", "-o", "y.png").code == 1
+    assert edgecnn("explain", "lenet5.onnx", "--image", photo, "--accuracy").code == 2

@@ -1,0 +1,161 @@
+"""Photos to train with: each under the name of its class, looked at once, the broken ones named."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.datasets.images import images_under, natural_order
+from edgecnn.datasets.labelled import TABLE_NAMES, subfolders
+from edgecnn.datasets.looks import Files, Look
+from edgecnn.datasets.tables import existing_file, read_table
+from edgecnn.errors import DataError
+
+_READERS = 2
+_ADVICE = "a folder per class, or a .tsv/.csv table of file and class"
+
+Named = tuple[Path, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """Readable photos with their classes, `classes` (n,) int64 being indices into `labels`.
+
+    `broken` says of each file that was left out why it cannot be read.
+    """
+
+    labels: tuple[str, ...]
+    paths: tuple[Path, ...]
+    classes: NDArray[np.int64]
+    looks: tuple[Look, ...]
+    broken: tuple[DataError, ...]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many photos each class has, (classes,)."""
+        return np.bincount(self.classes, minlength=len(self.labels)).astype(np.int64)
+
+    @property
+    def sha256(self) -> str:
+        """Of the contents and classes in their order, whatever the files are called."""
+        lines = (
+            f"{look.digest} {self.labels[index]}"
+            for look, index in zip(self.looks, self.classes, strict=True)
+        )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def open_classified(
+    source: Path,
+    *,
+    classes: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Classified:
+    """Find the photos of a folder or table and look at each of them once.
+
+    `source` is a table of file and class, a folder with a labels.tsv or labels.csv in it, or a
+    folder of class folders. `classes` chooses some of them, in the order of the network's outputs;
+    by default all are taken, in natural order. Raises DataError where there are no two classes
+    with a readable photo, or no photo of a class that was asked for.
+    """
+    named = list(_find(source))
+    labels = tuple(classes) or _in_natural_order({name for _, name in named})
+    _check_labels(source, labels, {name for _, name in named})
+    index = {label: place for place, label in enumerate(labels)}
+    chosen = sorted(
+        ((path, index[name]) for path, name in named if name in index),
+        key=lambda item: natural_order(item[0]),
+    )
+    looks, broken = _look_at([path for path, _ in chosen], progress)
+    kept = [(path, place, look) for (path, place), look in zip(chosen, looks, strict=True) if look]
+    found = Classified(
+        labels=labels,
+        paths=tuple(path for path, _, _ in kept),
+        classes=np.array([place for _, place, _ in kept], np.int64),
+        looks=tuple(look for _, _, look in kept),
+        broken=tuple(broken),
+    )
+    _check_counts(source, found)
+    return found
+
+
+def _find(source: Path) -> Iterator[Named]:
+    if source.is_file():
+        return _rows(source)
+    if not source.is_dir():
+        raise DataError(f"{source}: no such folder or table", hint=_ADVICE)
+    table = next((source / name for name in TABLE_NAMES if (source / name).is_file()), None)
+    return _rows(table) if table else _from_folders(source)
+
+
+def _rows(table: Path) -> Iterator[Named]:
+    seen: set[Path] = set()
+    for row in read_table(table):
+        where = f"{table}: line {row.line}"
+        path = existing_file(row.file, (table.parent,), where)
+        if path in seen:
+            raise DataError(f"{where}: {row.file} is listed twice", hint="list each image once")
+        seen.add(path)
+        yield path, row.label
+
+
+def _from_folders(folder: Path) -> Iterator[Named]:
+    for child in subfolders(folder):
+        for path in images_under(child):
+            yield path, child.name
+
+
+def _in_natural_order(names: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(names, key=lambda name: natural_order(Path(name))))
+
+
+def _check_labels(source: Path, labels: tuple[str, ...], known: set[str]) -> None:
+    if len(set(labels)) < len(labels):
+        raise DataError(f"{','.join(labels):.80}: a class is named twice", hint="name each once")
+    missing = next((label for label in labels if label not in known), None)
+    if missing is not None:
+        named = ", ".join(_in_natural_order(known)) or "none"
+        raise DataError(
+            f"{source}: no photos of {missing!r:.40}", hint=f"its classes are: {named:.160}"
+        )
+    if len(labels) < 2:
+        raise DataError(f"{source}: {len(labels)} classes; two are the least", hint=_ADVICE)
+
+
+def _check_counts(source: Path, found: Classified) -> None:
+    for label, count in zip(found.labels, found.counts, strict=True):
+        if not count:
+            raise DataError(
+                f"{source}: none of the photos of {label!r:.40} can be read",
+                hint=f"the first of them: {found.broken[0]}",
+            )
+
+
+def _look_at(
+    paths: Sequence[Path], progress: Callable[[int, int], None] | None
+) -> tuple[list[Look | None], list[DataError]]:
+    """A look at each file, several at a time, None where it is no image."""
+    files = Files(tuple(paths))
+    looks: list[Look | None] = []
+    broken: list[DataError] = []
+
+    def look(place: int) -> Look | DataError:
+        try:
+            return files.look(place)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        for done, found in enumerate(readers.map(look, range(len(paths))), start=1):
+            looks.append(found if isinstance(found, Look) else None)
+            if isinstance(found, DataError):
+                broken.append(found)
+            if progress:
+                progress(done, len(paths))
+    return looks, broken

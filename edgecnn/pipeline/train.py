@@ -1,0 +1,299 @@
+"""Before the first arrow: a network of the zoo learns the classes of somebody's photos."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecnn.contract import Preprocess
+from edgecnn.datasets.classified import Classified
+from edgecnn.datasets.parts import Parts
+from edgecnn.errors import UsageError
+from edgecnn.files import atomic_path, human_size, write_text
+from edgecnn.pipeline.export import check_target
+from edgecnn.pipeline.narrator import Narrator, Silent
+from edgecnn.pipeline.sources import is_checkpoint
+from edgecnn.pipeline.train_options import TrainOptions
+from edgecnn.pipeline.training_report import Judged, facts_of, judge, report_of
+from edgecnn.pipeline.training_told import Teller, look_at_photos
+from edgecnn.pipeline.writing import tool_versions
+from edgecnn.profiling.records import Accuracy
+from edgecnn.profiling.report.training import write_training
+from edgecnn.runtime.cache import cache_dir, features_file, unfinished_file
+
+if TYPE_CHECKING:
+    from edgecnn.training.adapt import Adapted, Tune
+    from edgecnn.training.learn import Epoch
+    from edgecnn.training.schedule import Schedule
+    from edgecnn.training.tuning import Course, Memory
+    from edgecnn.zoo.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What came of a training; `accuracy` is that of the held-out photos.
+
+    `held_out` is the table of these, `trained` the list of all others.
+    """
+
+    path: Path
+    report: Path
+    held_out: Path
+    trained: Path
+    model: str
+    accuracy: Accuracy
+    epochs: tuple[Epoch, ...]
+    photos: Classified
+    parts: Parts
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A network to tune, how its images are prepared, and what names its weights."""
+
+    spec: ModelSpec
+    network: Adapted
+    preprocess: Preprocess
+    weights_sha256: str
+
+
+def train(
+    model: str,
+    *,
+    options: TrainOptions,
+    output: Path | None = None,
+    force: bool = False,
+    narrator: Narrator | None = None,
+) -> TrainResult:
+    """Tune a network of the zoo, or a checkpoint of ours, to photos; writes a checkpoint that says
+    what it is, and beside it a report, the table of the held-out photos and the list of the others.
+
+    The held-out photos decide nothing and are looked at once, at the end. An interrupted training
+    goes on after its last whole epoch, to the same bytes. Raises UsageError, WeightsError,
+    DataError or FileError.
+    """
+    narrator, started_s = narrator or Silent(), time.perf_counter()
+    target = output or Path(f"{_stem(model)}-{options.data.resolve().stem}.safetensors")
+    if target.suffix.lower() != ".safetensors":
+        raise UsageError(f"{target}: a checkpoint's name ends in .safetensors", hint="-o NAME")
+    report, held_out, trained = (
+        target.with_suffix(suffix) for suffix in (".html", ".held-out.tsv", ".trained.txt")
+    )
+    for path in (target, report, held_out, trained):
+        check_target(path, force=force, source=Path(model))
+    from edgecnn.training.adapt import parse_tune
+    from edgecnn.training.tuning import threads
+
+    tune = parse_tune(options.tune)
+    photos, parts = look_at_photos(options, narrator)
+
+    with threads(options.threads):
+        begun = _begin(model, photos.labels, options, narrator)
+        course = _course(begun, tune, (photos, parts), options)
+        epochs = _learnt(begun, course, options, narrator)
+        judged = judge(begun.network.module, course)
+    _save(target, begun, course, epochs, judged)
+    facts = facts_of(
+        course,
+        title=begun.spec.title,
+        pretrained=begun.network.pretrained,
+        data=options.data,
+    )
+    told = report_of(course, judged, epochs, facts=facts)
+    write_training(told, report)
+    _write_parts(held_out, trained, course)
+    narrator.line("held out", _judgement(judged.accuracy))
+    size = human_size(target.stat().st_size)
+    narrator.line("wrote", f"{target}  {size}   with {report.name} and the split")
+    return TrainResult(
+        path=target,
+        report=report,
+        held_out=held_out,
+        trained=trained,
+        model=begun.spec.name,
+        accuracy=judged.accuracy,
+        epochs=epochs,
+        photos=photos,
+        parts=parts,
+        wall_s=time.perf_counter() - started_s,
+    )
+
+
+def _stem(model: str) -> str:
+    if is_checkpoint(model):
+        return Path(model).stem
+    if ":" in model or model.lower().endswith(".onnx"):
+        raise UsageError(
+            f"{model} cannot be trained here",
+            hint="a network of the zoo (edgecnn models) or a checkpoint of edgecnn train",
+        )
+    from edgecnn.zoo.catalog import find
+
+    return find(model).name
+
+
+def _begin(
+    model: str, labels: tuple[str, ...], options: TrainOptions, narrator: Narrator
+) -> _Begun:
+    from edgecnn.training.adapt import adapt, fresh
+    from edgecnn.zoo.catalog import find
+    from edgecnn.zoo.weights import load_weights
+
+    choice, name = options.weights, model
+    if is_checkpoint(model):
+        choice, name = _checkpoint(model, options.weights)
+    spec = find(name)
+    if choice == "random":
+        if options.tune != "all":
+            raise UsageError(
+                f"--tune {options.tune} has no use where all weights are random", hint="--tune all"
+            )
+        network = fresh(spec, labels, options.build, seed=options.seed)
+        narrator.line("model", f"{spec.title}, random weights")
+        return _Begun(spec, network, options.prepared(spec.preprocess), "random")
+    if options.build or options.size:
+        raise UsageError(
+            "the weights fix the network's width and the size of its images",
+            hint="for others start from scratch: --weights random --tune all",
+        )
+    with narrator.progress("weights", unit="B") as progress:
+        loaded = load_weights(spec, choice, seed=options.seed, cache=cache_dir(), progress=progress)
+    narrator.line("model", f"{spec.title}, {loaded.source}")
+    network = adapt(spec, loaded, labels, seed=options.seed)
+    return _Begun(spec, network, loaded.preprocess, loaded.sha256)
+
+
+def _checkpoint(model: str, weights: str | None) -> tuple[str, str]:
+    """The file as the weights, and the network that it says it is of."""
+    from edgecnn.zoo.checkpoint import read_checkpoint
+
+    if weights is not None:
+        raise UsageError(f"--weights does not go with {model}", hint="the file is the weights")
+    identity = read_checkpoint(Path(model)).identity
+    if identity is None:
+        raise UsageError(
+            f"{model}: does not say what network it is of",
+            hint=f"name it: --model NAME --weights {model}",
+        )
+    return model, identity.model
+
+
+def _course(
+    begun: _Begun, tune: Tune, data: tuple[Classified, Parts], options: TrainOptions
+) -> Course:
+    from edgecnn.training.augmentation import AUGMENTATIONS, choose_augmentation
+    from edgecnn.training.tuning import Course, default_schedule
+
+    photos, parts = data
+    name = options.augment or choose_augmentation(photos.labels, begun.preprocess)
+    schedule: Schedule = dataclasses.replace(
+        default_schedule(tune, pretrained=begun.network.pretrained),
+        mixup=AUGMENTATIONS[name].mixup,
+        seed=options.seed,
+        **options.pace.given,
+    )
+    return Course(
+        name=begun.spec.name,
+        spec=begun.preprocess,
+        photos=photos,
+        parts=parts,
+        tune=tune,
+        schedule=schedule,
+        augmentation=AUGMENTATIONS[name],
+    )
+
+
+def _learnt(
+    begun: _Begun, course: Course, options: TrainOptions, narrator: Narrator
+) -> tuple[Epoch, ...]:
+    from edgecnn.training.schedule import Progress
+    from edgecnn.training.tuning import tune_network
+
+    memory = _memory(begun, course, options)
+    schedule = course.schedule
+    narrator.line(
+        "train", f"--tune {course.tune}, at most {schedule.epochs} epochs, {schedule.optimizer}"
+    )
+    teller = Teller(schedule.epochs, narrator)
+    with narrator.progress("features") as counted:
+        epochs = tune_network(begun.network, course, memory, heard=teller.heard, counted=counted)
+    if len(epochs) < schedule.epochs:
+        narrator.line("stopped", f"after {len(epochs)} epochs: no better for {schedule.patience}")
+    Progress(memory.unfinished).forget()
+    return epochs
+
+
+def _memory(begun: _Begun, course: Course, options: TrainOptions) -> Memory:
+    from edgecnn.training.tuning import Memory
+
+    network = {
+        "model": begun.spec.name,
+        "weights": begun.weights_sha256,
+        "preprocess": str(dataclasses.asdict(begun.preprocess)),
+        **tool_versions("torch", "numpy"),
+    }
+    training = {
+        "photos": course.photos.sha256,
+        "held_out": str(options.held_out),
+        "tune": str(course.tune),
+        "build": json.dumps(dict(begun.network.arguments), sort_keys=True),
+        "schedule": str(course.schedule),
+        "augmentation": str(course.augmentation),
+        "threads": str(options.threads),
+    }
+    return Memory(unfinished_file("training", network | training), features_file(network))
+
+
+def _save(
+    target: Path, begun: _Begun, course: Course, epochs: tuple[Epoch, ...], judged: Judged
+) -> None:
+    from edgecnn.zoo.checkpoint import Identity, save_checkpoint
+
+    accuracy = judged.accuracy
+    identity = Identity(
+        model=begun.spec.name,
+        build=begun.network.arguments,
+        preprocess=begun.preprocess,
+        labels=course.photos.labels,
+        training={
+            "tune": str(course.tune),
+            "weights_sha256": begun.weights_sha256,
+            "photos": len(course.photos.paths),
+            "photos_sha256": course.photos.sha256,
+            "epochs": len(epochs),
+            "seed": course.schedule.seed,
+            "held_out": {
+                "top1": accuracy.value,
+                "low": accuracy.low,
+                "high": accuracy.high,
+                "n": accuracy.n,
+            },
+        },
+    )
+    with atomic_path(target) as temporary:
+        save_checkpoint(begun.network.module, temporary, identity)
+
+
+def _write_parts(held_out: Path, trained: Path, course: Course) -> None:
+    """What the shipped files are to be evaluated on, and what they may be calibrated with."""
+    photos, parts = course.photos, course.parts
+    names = [os.path.relpath(path, held_out.parent) for path in photos.paths]
+    rows = [f"{names[place]}\t{photos.labels[photos.classes[place]]}\n" for place in parts.held_out]
+    write_text(held_out, f"file\tclass\n{''.join(rows)}")
+    others = np.sort(np.concatenate([parts.train, parts.watched]))
+    write_text(trained, "".join(f"{names[place]}\n" for place in others))
+
+
+def _judgement(accuracy: Accuracy) -> str:
+    return (
+        f"{accuracy.value:.1%} of {accuracy.n:,} photos right "
+        f"({accuracy.low:.1%} to {accuracy.high:.1%})"
+    )

@@ -1,0 +1,86 @@
+"""How a training is told while it runs: its photos, its epochs."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from edgecnn.datasets.classified import Classified, open_classified
+from edgecnn.datasets.parts import Parts, split_parts
+from edgecnn.pipeline.narrator import Narrator
+from edgecnn.pipeline.train_options import TrainOptions
+
+if TYPE_CHECKING:
+    from edgecnn.training.learn import Epoch
+
+_UNEVEN = 1.5  # times as many photos in one class as in another
+_TOLD_BROKEN = 5
+_TOLD_EPOCHS = 10
+_SILENCE_S = 10.0
+
+
+def look_at_photos(options: TrainOptions, narrator: Narrator) -> tuple[Classified, Parts]:
+    """The photos that can be read, told about, and their parts."""
+    with narrator.progress("photos") as progress:
+        photos = open_classified(options.data, classes=options.classes, progress=progress)
+    parts = split_parts(photos, held_out=options.held_out, seed=options.seed)
+    counts = photos.counts
+    even = counts.max() <= _UNEVEN * counts.min()
+    spread = (
+        f"{counts.min()} to {counts.max()} each"
+        if counts.min() < counts.max()
+        else (f"{counts[0]} each")
+    )
+    weighed = "" if even or options.pace.balance is False else "; rare classes weigh more"
+    narrator.line(
+        "photos", f"{len(photos.paths):,} of {len(photos.labels)} classes, {spread}{weighed}"
+    )
+    for error in photos.broken[:_TOLD_BROKEN]:
+        narrator.warn(f"left out: {error}")
+    if len(photos.broken) > _TOLD_BROKEN:
+        narrator.warn(f"left out: {len(photos.broken) - _TOLD_BROKEN} more; the report lists them")
+    sizes = (
+        f"{len(parts.train):,} train, {len(parts.watched):,} watch, {len(parts.held_out):,} judge"
+    )
+    bound = (
+        f"; {parts.bound:,} duplicates or of a burst stay with their like" if parts.bound else ""
+    )
+    narrator.line("split", f"{sizes}{bound}")
+    return photos, parts
+
+
+class Teller:
+    """Tells about a tenth of the epochs, and all of a slow training."""
+
+    def __init__(self, total: int, narrator: Narrator) -> None:
+        self._total = total
+        self._narrator = narrator
+        self._told_s = -math.inf
+        self._heard = 0
+
+    def heard(self, epoch: Epoch) -> None:
+        """One more epoch is done."""
+        if self._heard == 0 and epoch.number > 1:
+            self._narrator.line("resume", f"{epoch.number - 1} epochs were done before")
+        self._heard += 1
+        now_s = time.monotonic()
+        due = epoch.number % max(1, self._total // _TOLD_EPOCHS) == 0 or epoch.number == self._total
+        if not due and now_s - self._told_s < _SILENCE_S:
+            return
+        self._told_s = now_s
+        left_s = epoch.seconds * (self._total - epoch.number)
+        watched = (
+            "" if epoch.watched_accuracy is None else f", watched {epoch.watched_accuracy:.1%}"
+        )
+        self._narrator.line(
+            "epoch",
+            f"{epoch.number} of {self._total}: loss {epoch.loss:.3f}, "
+            f"train {epoch.accuracy:.1%}{watched}; {_duration(left_s)} left",
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
