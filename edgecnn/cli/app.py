@@ -21,6 +21,7 @@ from edgecnn.cli import (
     models,
     quantize,
     recipes,
+    reports,
     use,
 )
 from edgecnn.cli.speak import printable
@@ -65,6 +66,8 @@ for command in (
     make.compile_,
     measure.evaluate,
     measure.profile,
+    reports.report,
+    reports.choose,
     explain.explain,
     use.classify,
     use.verify,

@@ -104,15 +104,48 @@ def ratio_interval(
     The value is the geometric mean of the blocks' ratios, the interval Student's for its logarithm.
     Needs MIN_BLOCKS pairs.
     """
-    logs = np.log(
+    return geometric_interval(
         [
             quantile(above, 0.5) / quantile(below, 0.5)
             for above, below in zip(numerator, denominator, strict=True)
-        ]
+        ],
+        confidence=confidence,
     )
-    mean = float(logs.mean())
-    reach = student_t(confidence, logs.size - 1) * float(logs.std(ddof=1)) / math.sqrt(logs.size)
+
+
+def unpaired_ratio_interval(
+    numerator: Sequence[Block], denominator: Sequence[Block], *, confidence: float = CONFIDENCE
+) -> Interval:
+    """The same of blocks that were not measured together: they share no slow minute.
+
+    Welch's interval (1947) for the difference of the means of log block medians. Needs MIN_BLOCKS
+    blocks of each.
+    """
+    above, below = (
+        np.log([quantile(block, 0.5) for block in blocks]) for blocks in (numerator, denominator)
+    )
+    variances = tuple(float(logs.var(ddof=1)) / logs.size for logs in (above, below))
+    mean = float(above.mean() - below.mean())
+    if not sum(variances):
+        return Interval(math.exp(mean), math.exp(mean), math.exp(mean))
+    pairs = zip(variances, (above.size, below.size), strict=True)
+    free = sum(variances) ** 2 / sum(part**2 / (size - 1) for part, size in pairs)
+    reach = student_t(confidence, int(free)) * math.sqrt(sum(variances))
     return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def geometric_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval:
+    """The geometric mean of one value a block, with Student's interval for its logarithm."""
+    found = student_interval([math.log(value) for value in values], confidence=confidence)
+    return Interval(math.exp(found.value), math.exp(found.low), math.exp(found.high))
+
+
+def student_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval:
+    """The mean of one value a block; needs MIN_BLOCKS of them."""
+    sample = np.array(values, dtype=np.float64)
+    mean, error = float(sample.mean()), float(sample.std(ddof=1)) / math.sqrt(sample.size)
+    reach = student_t(confidence, sample.size - 1) * error
+    return Interval(mean, mean - reach, mean + reach)
 
 
 def drift_interval(blocks: Sequence[Block], *, confidence: float = CLAIM_CONFIDENCE) -> Interval:

@@ -22,7 +22,12 @@ from edgecnn.errors import FileError
 _ABOUT = "about.json"
 _ENGINES = "engines"
 # Folder -> what a file in it is.
-_FILES = {"weights": "weights", "timing": "timings of kernels", "unfinished": "calibration"}
+_FILES = {
+    "weights": "weights",
+    "models": "model",
+    "timing": "timings of kernels",
+    "unfinished": "unfinished work",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,19 @@ def timing_file(name: str) -> Path:
     except OSError as error:
         raise _not_writable(folder, error) from error
     return folder / plain
+
+
+def model_file(stem: str, key: Mapping[str, str]) -> Path:
+    """Where a network that was exported with this key is kept; its folder is there.
+
+    Raises FileError where the cache cannot be written.
+    """
+    folder = cache_dir() / "models"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    return folder / f"{stem}-{_digest(key)[:8]}.onnx"
 
 
 def unfinished_file(about: str, key: Mapping[str, str]) -> Path:

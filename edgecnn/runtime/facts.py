@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgecnn.runtime.sysfs import read as _read
+
 _ROOT = Path("/")
 
 # What the kernels of inference engines ask for.
@@ -54,9 +56,9 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
         "virtual_machine": is_virtual(root),
         "emulated": emulator(root),
         "governor": _governor(root),
-        "clock_mhz": _clock_mhz(root, "scaling_cur_freq"),
-        "clock_max_mhz": _clock_mhz(root, "scaling_max_freq"),
-        "temperature_c": _temperature_c(root),
+        "clock_mhz": clock_mhz(root),
+        "clock_max_mhz": clock_mhz(root, "scaling_max_freq"),
+        "temperature_c": temperature_c(root),
         "load_1min": _load_1min(root),
         "versions": _versions(),
     }
@@ -138,8 +140,8 @@ def _governor(root: Path) -> str:
     return ", ".join(sorted(found)) or _unavailable(_no_cpufreq(root))
 
 
-def _clock_mhz(root: Path, name: str) -> float | str:
-    """The fastest core's clock."""
+def clock_mhz(root: Path = _ROOT, name: str = "scaling_cur_freq") -> float | str:
+    """The fastest core's clock now, or another one that cpufreq knows."""
     kilohertz = [int(text) for path in _cpufreq(root, name) if (text := _read(path)).isdecimal()]
     return max(kilohertz) / 1000 if kilohertz else _unavailable(_no_cpufreq(root))
 
@@ -152,7 +154,8 @@ def _no_cpufreq(root: Path) -> str:
     return "virtual machine" if is_virtual(root) else "no cpufreq in the kernel"
 
 
-def _temperature_c(root: Path) -> float | str:
+def temperature_c(root: Path = _ROOT) -> float | str:
+    """The hottest zone's temperature."""
     zones = sorted((root / "sys/class/thermal").glob("thermal_zone*/temp"))
     celsius = [value for zone in zones if (value := _celsius(_read(zone))) is not None]
     if celsius:
@@ -200,14 +203,6 @@ def _power_mode() -> str:
         if line.startswith("NV Power Mode:"):
             return line.partition(":")[2].strip()
     return _unavailable("nvpmodel does not say")
-
-
-def _read(path: Path) -> str:
-    """A small text file, '' where there is none; device-tree strings end in NUL."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
-    except OSError:
-        return ""
 
 
 def _unavailable(reason: str) -> str:
