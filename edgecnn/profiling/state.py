@@ -39,10 +39,8 @@ def mark_of(measured: Measurement, *, emulated: str | None) -> Mark:
     drift = drift_interval(blocks)
     change = drift.value - 1
     if (drift.low > 1 or drift.high < 1) and abs(change) > _DRIFT:
-        how = "slower" if change > 0 else "faster"
-        return Mark(
-            "drifting", f"the second half was {abs(change) * 100:.0f} % {how} than the first"
-        )
+        how = f"{abs(change) * 100:.0f} % {'slower' if change > 0 else 'faster'}"
+        return Mark("drifting", f"the second half was {how} than the first")
     return Mark("stable")
 
 

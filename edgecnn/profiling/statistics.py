@@ -3,8 +3,9 @@
 Latencies come in blocks, and runs of one block resemble each other (clock, temperature,
 neighbours). So blocks, not runs, are what is counted as independent: every interval of a latency
 comes from how the blocks differ, with Student's t for their small number. In simulation (heavy
-tails, two modes, random block levels, autocorrelation 0.9; 12 blocks) this covers the truth as
-often as it says, where resampling whole blocks falls to 77-92 % for p90 and p99.
+tails, two modes, drift, random block levels, autocorrelation 0.8; 12 blocks) this covers p50 and
+p90 as often as it says, where resampling whole blocks falls to 77-92 %. For p99 it falls to 86 %
+where runs resemble their neighbours: of 480 of them only five lie beyond it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Block = NDArray[Any]
 
 CONFIDENCE = 0.95
 CLAIM_CONFIDENCE = 0.99  # what "faster" must hold at
+_NOTHING = 1e-24  # of a squared share: what rounding leaves where all blocks agree
 MIN_BLOCKS = 4  # fewer say nothing about how blocks differ
 MIN_RUNS_P99 = 459  # the largest of so many lies above the true p99 with 99 %: 0.99 ** 459 < 0.01
 
@@ -57,11 +59,12 @@ def quantile_interval(
     The share of samples up to the quantile is a mean over blocks, whose error is known; the
     quantiles at both ends of that share's interval are the interval (Woodruff 1952, "Confidence
     intervals for medians and other position measures"). It ends at the smallest and the largest
-    sample. Needs MIN_BLOCKS blocks.
+    sample. A steady change over the blocks is no doubt about the quantile of all of them, so it is
+    taken off first. Needs MIN_BLOCKS blocks.
     """
     everything = np.sort(np.concatenate(blocks))
     value = quantile(everything, p)
-    reach = student_t(confidence, len(blocks) - 1) * _share_error(blocks, value, p)
+    reach = student_t(confidence, len(blocks) - 2) * _share_error(blocks, value, p)
     last = everything.size - 1
     low = math.ceil((p - reach) * everything.size) - 1
     high = math.ceil((p + reach) * everything.size)
@@ -89,9 +92,12 @@ def _share_error(blocks: Sequence[Block], value: float, p: float) -> float:
     sizes = np.array([block.size for block in blocks], dtype=np.float64)
     shares = np.array([np.mean(block <= value) for block in blocks])
     weights = sizes / sizes.sum()
-    spread = np.sum((weights * (shares - weights @ shares)) ** 2)
-    if spread > 0:
-        return math.sqrt(spread * len(blocks) / (len(blocks) - 1))
+    order = np.arange(sizes.size) - (sizes.size - 1) / 2
+    apart = shares - weights @ shares
+    apart -= order * (order @ apart) / (order @ order)
+    spread = float(np.sum((weights * apart) ** 2))
+    if spread > _NOTHING:
+        return math.sqrt(spread * sizes.size / (sizes.size - 2))
     return math.sqrt(p * (1 - p) / sizes.sum())  # blocks that all agree: as if drawn one by one
 
 

@@ -156,7 +156,8 @@ def test_libraries_that_print_do_not_break_the_protocol() -> None:
     script = (
         "import os, sys; from edgecnn.runtime.__main__ import main;"
         "import edgecnn.runtime.__main__ as m;"
-        "m.device_facts = lambda root: (os.write(1, b'native noise\\n'), print('noise'), {'ok': 1})[2];"
+        "noisy = lambda root: (os.write(1, b'native noise\\n'), print('noise'), {'ok': 1})[2];"
+        "m.device_facts = noisy;"
         "sys.exit(main(['facts']))"
     )
     done = subprocess.run(

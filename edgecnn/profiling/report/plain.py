@@ -66,8 +66,8 @@ def _record(row: Row) -> dict[str, Any]:
         **_columns("p99_ms", latency.p99),
         **_columns("images_per_s", latency.images_per_s),
         "top1_percent": "" if accuracy is None else accuracy.value * 100,
-        "top1_low_percent": "" if accuracy is None else accuracy.low * 100,
-        "top1_high_percent": "" if accuracy is None else accuracy.high * 100,
+        "top1_percent_low": "" if accuracy is None else accuracy.low * 100,
+        "top1_percent_high": "" if accuracy is None else accuracy.high * 100,
         "random_weights": profile.contract.random_weights,
         "size_bytes": profile.size_bytes,
         "parameters": "" if profile.parameters is None else profile.parameters,
@@ -83,8 +83,7 @@ def _record(row: Row) -> dict[str, Any]:
 
 def _columns(name: str, interval: Interval | None) -> dict[str, float | str]:
     """Three columns, empty where there is nothing."""
-    stem, _, unit = name.partition("_")
-    low, high = (f"{stem}_{end}_{unit}" if unit else f"{stem}_{end}" for end in ("low", "high"))
+    low, high = f"{name}_low", f"{name}_high"
     if interval is None:
         return {name: "", low: "", high: ""}
     return {name: interval.value, low: interval.low, high: interval.high}
