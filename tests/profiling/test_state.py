@@ -25,7 +25,7 @@ def at_levels(levels: NDArray[np.float64]) -> Measurement:
 
 def fared(*states: dict[str, Any], waited_ns: int | None = None) -> Measurement:
     """The steady run, with what a device said of itself after each of its blocks."""
-    plain = {"throttle_counts": {}, "held_back": []}
+    plain: dict[str, Any] = {"throttle_counts": {}, "held_back": []}
     around = tuple(
         Around(started_s=float(i), wall_ns=1_000_000, waited_ns=waited_ns, state=plain | state)
         for i, state in enumerate(states or [{}] * 12)

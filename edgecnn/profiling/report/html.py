@@ -145,7 +145,9 @@ def _pace(summary: Summary) -> str:
     boxes = [_plot_box("pace", None, "Each block against the median of its file, over time")]
     boxes += [_plot_box(name, None, f"{titles[name]}, over time") for name in there]
     silent = [title for name, title in titles.items() if name not in there]
-    note = f'<p class="note">Not told by this device: {", ".join(silent)}.</p>' if silent else ""
+    told = "Each point is a block of runs; what others took is time that runs waited for a CPU."
+    told += f" Not told by this device: {', '.join(silent)}." if silent else ""
+    note = f'<p class="note">{told}</p>'
     return "\n".join(
         ["<section>", "<h2>The measurement over time</h2>", *boxes, note, "</section>"]
     )

@@ -15,6 +15,7 @@ from edgecnn.profiling.report.summary import Row, Summary
 from edgecnn.profiling.statistics import quantile
 
 _PACE_PX, _STRIP_PX = 150, 64
+_AXIS_PX = 44  # the same for all, so that they stand below each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def _taken(measured: Measurement, around: Around) -> float | None:
 STRIPS = (
     Strip("clock", "clock, MHz", _reading("clock_mhz")),
     Strip("heat", "hottest, °C", _reading("temperature_c")),
-    Strip("taken", "CPU time that others took, %", _taken),
+    Strip("taken", "CPU lost, %", _taken),
 )
 
 
@@ -58,11 +59,11 @@ def pace_plot(summary: Summary) -> Spec:
     alt = altair()
     rows = list(summary.rows)
     base = alt.Chart(alt.Data(values=list(_paces(rows)))).encode(x=_seconds(alt, summary))
-    y = alt.Y("percent:Q", title="against the file's median, %").scale(zero=False, nice=True)
+    y = alt.Y("percent:Q", title="against its median, %").scale(zero=False, nice=True)
     color = color_by_precision(alt, rows, legend=True)
     still = alt.Chart(alt.Data(values=[{"percent": 0}])).mark_rule(color=SOFT, opacity=0.6)
     lines = base.mark_line(strokeWidth=1, opacity=0.45).encode(
-        y=y.axis(tickCount=5, format="+.3~g"), detail="name:N", color=color
+        y=y.axis(tickCount=5, format="+.3~g", minExtent=_AXIS_PX), detail="name:N", color=color
     )
     dots = base.mark_circle(size=26, opacity=0.9).encode(
         y="percent:Q",
@@ -91,7 +92,7 @@ def _strip_plot(strip: Strip, points: list[Spec], summary: Summary) -> Spec:
     alt = altair()
     y = alt.Y("value:Q", title=strip.title).scale(zero=strip.name == "taken", nice=True)
     base = alt.Chart(alt.Data(values=points)).encode(
-        x=_seconds(alt, summary), y=y.axis(tickCount=3, format="~g")
+        x=_seconds(alt, summary), y=y.axis(tickCount=3, format=".6~g", minExtent=_AXIS_PX)
     )
     line = base.mark_line(color=INK, strokeWidth=1.25, interpolate="step-after", opacity=0.8)
     dots = base.mark_circle(color=INK, size=14).encode(tooltip=["s:Q", "value:Q"])
@@ -101,9 +102,7 @@ def _strip_plot(strip: Strip, points: list[Spec], summary: Summary) -> Spec:
 def _seconds(alt: Any, summary: Summary) -> Any:
     end_s = max(_end_s(around) for row in summary.rows for around in row.profile.measurement.around)
     scale = alt.Scale(domain=[0, end_s], nice=False)
-    return alt.X("s:Q", title="seconds since the first block", scale=scale).axis(
-        grid=False, tickCount=6, format="~g"
-    )
+    return alt.X("s:Q", title="seconds", scale=scale).axis(grid=False, tickCount=6, format=".6~g")
 
 
 def _paces(rows: list[Row]) -> Iterator[Spec]:

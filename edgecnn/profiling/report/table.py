@@ -69,7 +69,7 @@ _RATE = _Column(
     lambda row: _middle(row.latency.images_per_s),
 )
 _ENERGY = _Column(
-    "mJ an image, net",
+    "mJ, net",
     lambda row: _millijoules(row),
     lambda row: _net(row).get("value"),
 )
@@ -218,7 +218,7 @@ def method_list(summary: Summary) -> str:
             ),
             ("p99", f"shown from {MIN_RUNS_P99} runs on: then the largest lies above it with 99 %"),
             ("samples", "none is dropped"),
-            ("energy", _energy(summary)),
+            ("energy of an image", _energy(summary)),
             ("files", "; ".join(_identity(row) for row in summary.rows)),
         ]
     )
