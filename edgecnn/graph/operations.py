@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from edgecnn.graph.load import load_onnx
 from edgecnn.graph.model_io import infer_shapes, shapes_of
@@ -49,7 +49,9 @@ def _parameters(model: ModelProto) -> int:
         name for node in model.graph.node if node.op_type in _SCALED for name in node.input[1:]
     }
     return sum(
-        math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.name not in scales
+        math.prod(tensor.dims)
+        for tensor in model.graph.initializer
+        if tensor.name not in scales and tensor.data_type != TensorProto.INT64  # a shape or axes
     )
 
 

@@ -47,7 +47,7 @@ def _pair(model: str, engine: str, seed: int, narrator: Narrator) -> tuple[Path,
     stem, weights = file_stem(model), _weights(model)
     integers = QuantizeOptions(effort="fast", target=_TARGETS.get(engine))
     key = {
-        "model": model,
+        "model": model if ":" in model else stem,
         "weights": weights or "official",
         "calibration": _CALIBRATION,
         "effort": integers.effort,
