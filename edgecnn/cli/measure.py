@@ -227,6 +227,7 @@ def profile(
         class_offset=class_offset,
         contract=contract,
         measuring=measuring,
+        keep_interrupted=True,
     )
     outcome = Outcome(output, plot, baseline, fail_if_slower, allow_mixed, use_marked)
     check_outcome(outcome, force=force)

@@ -27,8 +27,11 @@ _RUNS = {
 class Hearing:
     """Hears a measurement and tells it to a narrator; `blocks_missing` after an interruption."""
 
-    def __init__(self, narrator: Narrator, files: Sequence[Path], options: Options) -> None:
+    def __init__(
+        self, narrator: Narrator, files: Sequence[Path], options: Options, *, keep_interrupted: bool
+    ) -> None:
         self.blocks_missing = 0
+        self._keep_interrupted = keep_interrupted
         self._narrator = narrator
         self._files = files
         self._options = options
@@ -36,7 +39,7 @@ class Hearing:
 
     @contextmanager
     def listener(self) -> Iterator[Listener]:
-        """Listen; an interruption that leaves too little to judge is told before it goes on."""
+        """Listen; an interruption that ends the work is told before it goes on."""
         with self._narrator.progress("measure") as show:
 
             def progress(done: int, total: int) -> None:
@@ -48,13 +51,12 @@ class Hearing:
                     planned=self._planned,
                     progress=progress,
                     resumed=self._resumed,
-                    interrupted=self._interrupted,
+                    interrupted=self._interrupted if self._keep_interrupted else None,
                 )
             except KeyboardInterrupt:
                 if self._done:
                     self._narrator.warn(
-                        f"interrupted: {self._done} blocks are kept, too few to judge by; "
-                        "the same command goes on from here"
+                        f"interrupted: {self._done} blocks are kept; the same command goes on"
                     )
                 raise
 
@@ -79,7 +81,7 @@ class Hearing:
 
 
 def unfinished_profile(
-    files: Sequence[Path], options: Options, device: Mapping[str, Any]
+    files: Sequence[Path], options: Options, device: Mapping[str, Any], *, images: Path | None
 ) -> Journal:
     """Where blocks of these very files, measured like this on this device, are kept.
 
@@ -89,6 +91,7 @@ def unfinished_profile(
         "files": " ".join(sha256_of(path) for path in files),
         "options": repr((options.engine, options.threads, options.batch, options.streams,
                          options.boundary, options.seed)),
+        "images": str(images),
         "device": repr({name: device.get(name) for name in _DEVICE}),
     }  # fmt: skip
     journal = Journal(unfinished_file("profile", key), files=len(files))

@@ -132,7 +132,8 @@ def _answers(
 class ProfileOptions:
     """What to measure with: `images` are the inputs, `data` gives accuracy beside latency.
 
-    `evaluations` are accuracies of these very files that are known already.
+    `evaluations` are accuracies of these very files that are known already. With
+    `keep_interrupted` Ctrl-C makes a report of what is measured, where that is enough.
     """
 
     device: str = "local"
@@ -143,6 +144,7 @@ class ProfileOptions:
     evaluations: tuple[Evaluation, ...] = ()
     contract: ContractOptions = field(default_factory=ContractOptions)
     measuring: Options = field(default_factory=Options)
+    keep_interrupted: bool = False
 
 
 def profile(
@@ -158,7 +160,7 @@ def profile(
     facts = facts_of(device)
     narrator.line("device", device_line(facts))
     evaluations = _evaluations(files, options, contracts, narrator)
-    hearing = Hearing(narrator, files, options.measuring)
+    hearing = Hearing(narrator, files, options.measuring, keep_interrupted=options.keep_interrupted)
     with hearing.listener() as listener:
         profiles = profile_files(
             files,
@@ -166,7 +168,9 @@ def profile(
             images=_inputs(options),
             options=dataclasses.replace(options.measuring, contracts=contracts),
             listener=listener,
-            journal=unfinished_profile(files, options.measuring, facts),
+            journal=unfinished_profile(
+                files, options.measuring, facts, images=options.images or options.data
+            ),
         )
     return Report(
         device=facts,
