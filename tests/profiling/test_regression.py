@@ -77,7 +77,7 @@ def test_marked_runs_tell_nothing() -> None:
 
 def test_another_device_is_refused() -> None:
     def elsewhere(report: Report) -> Report:
-        return dataclasses.replace(report, device=report.device | {"governor": "powersave"})
+        return dataclasses.replace(report, device={**report.device, "governor": "powersave"})
 
     reports = made_up_report(later(1.0)), elsewhere(made_up_report(NET))
     with pytest.raises(UsageError, match="governor: performance in this run, powersave in the"):

@@ -150,6 +150,13 @@ def test_throughput_has_a_column_and_an_axis() -> None:
     assert "time for an image with all streams busy" in page
 
 
+def test_published_accuracy_stands_apart_with_its_source() -> None:
+    said = {"published": {"top1": 71.6, "source": "torchvision <V1>"}}
+    page = page_of(made_up_profile("vgg16", "fp32", p50_ms=150, provenance=said))
+    assert "<i>published 71.6</i>" in page
+    assert "vgg16 fp32: 71.6 % (torchvision <V1>)" in words(page)
+
+
 def test_why_a_run_is_marked_stands_on_the_page() -> None:
     marked = made_up_profile("net", "fp32", p50_ms=4, state="throttled")
     text = words(page_of(dataclasses.replace(marked, why="CPU heat: 3 times")))
@@ -158,7 +165,7 @@ def test_why_a_run_is_marked_stands_on_the_page() -> None:
 
 def test_what_was_different_after_the_measurement_is_told() -> None:
     report = made_up_report(PROFILES[0])
-    report = dataclasses.replace(report, device_after=report.device | {"temperature_c": 71.5})
+    report = dataclasses.replace(report, device_after={**report.device, "temperature_c": 71.5})
     text = words(html_page(summarize(report)))
     assert "hottest sensor, °C 48.3; after the measurement 71.5" in text
 

@@ -57,7 +57,7 @@ INT8 = dataclasses.replace(INT8, accuracy=INT8.accuracy and paired(INT8.accuracy
 
 def report(*profiles: Profile, **device: object) -> Report:
     made = made_up_report(*(profiles or (FLOAT, INT8)))
-    return dataclasses.replace(made, device=made.device | device, device_after=dict(DEVICE))
+    return dataclasses.replace(made, device={**made.device, **device}, device_after=dict(DEVICE))
 
 
 def saved(tmp_path: Path, made: Report, name: str = "a.json") -> Path:

@@ -24,8 +24,15 @@
     await vegaEmbed(box, filled(box, spec), options);
   };
 
+  // One after the other from the top, with a breath between, so that a long page can be read,
+  // sorted and scrolled while the rest of it is drawn.
+  const breath = () => new Promise((resolve) => setTimeout(resolve));
+
   const drawAll = async () => {
-    for (const box of document.querySelectorAll("[data-plot]")) await draw(box);
+    for (const box of document.querySelectorAll("[data-plot]")) {
+      await draw(box);
+      await breath();
+    }
     document.documentElement.dataset.drawn = "yes";
   };
 

@@ -113,6 +113,13 @@ def published_top1(profile: Profile) -> float | None:
     return None
 
 
+def published_source(profile: Profile) -> str:
+    """Who states that accuracy, '' where nobody is named."""
+    published = profile.contract.provenance.get("published")
+    source = published.get("source") if isinstance(published, Mapping) else None
+    return printable(str(source)) if source else ""
+
+
 def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
     """How much faster: each pair where they are few, their range where they are many."""
     compared = [row for row in rows if row.comparison]

@@ -9,7 +9,7 @@ from typing import Any
 from edgecnn.files import human_size
 from edgecnn.profiling.energy import energy_mj
 from edgecnn.profiling.records import Measurement
-from edgecnn.profiling.report.summary import Row, Summary, published_top1
+from edgecnn.profiling.report.summary import Row, Summary, published_source, published_top1
 from edgecnn.profiling.report.text import against_title, p99
 from edgecnn.profiling.report.words import UNAVAILABLE, escaped, like, percent, value_and_error
 from edgecnn.profiling.statistics import MIN_RUNS_P99, Interval
@@ -168,7 +168,8 @@ def _accuracy(row: Row) -> str:
     published = published_top1(row.profile)
     if published is None:
         return '<span class="quiet">—</span>'
-    return f'<span class="quiet"><i>published {published:.1f}</i></span>'
+    source = escaped(published_source(row.profile))
+    return f'<span class="quiet" title="{source}"><i>published {published:.1f}</i></span>'
 
 
 def device_list(facts: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -199,6 +200,16 @@ def _plain(value: object) -> str:
     return str(value).removeprefix(UNAVAILABLE)
 
 
+def _published(summary: Summary) -> list[tuple[str, str]]:
+    """Who states the accuracies that were not measured here."""
+    stated = [
+        f"{row.name}: {published:.1f} % ({published_source(row.profile) or 'source not named'})"
+        for row in summary.rows
+        if row.profile.accuracy is None and (published := published_top1(row.profile)) is not None
+    ]
+    return [("published, not measured here", "; ".join(stated))] if stated else []
+
+
 def method_list(summary: Summary) -> str:
     """How the numbers came about, so that they can be doubted and repeated."""
     first = summary.rows[0].profile.measurement
@@ -219,6 +230,7 @@ def method_list(summary: Summary) -> str:
             ("p99", f"shown from {MIN_RUNS_P99} runs on: then the largest lies above it with 99 %"),
             ("samples", "none is dropped"),
             ("energy of an image", _energy(summary)),
+            *_published(summary),
             ("files", "; ".join(_identity(row) for row in summary.rows)),
         ]
     )
