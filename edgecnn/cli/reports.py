@@ -147,6 +147,10 @@ def check_outcome(outcome: Outcome, *, force: bool) -> None:
     for path in (*_with_samples(outcome.output), outcome.plot):
         if path is not None:
             check_target(path, force=force)
+    if outcome.baseline is not None:
+        from edgecnn.profiling.report import read_report
+
+        read_report(outcome.baseline)  # one that cannot be read is told before minutes of work
 
 
 def show_outcome(speaker: Speaker, report: Report, outcome: Outcome) -> None:

@@ -41,8 +41,8 @@ _COMMAND_TIMEOUT_S = 5.0
 def device_facts(root: Path = _ROOT) -> dict[str, Any]:
     """The device and its state now: plain JSON values.
 
-    Keys: machine, model, cpu, cores (usable by this process), isa, memory_bytes, kernel,
-    virtual_machine, emulated, governor, clock_mhz, clock_max_mhz, temperature_c (the hottest
+    Keys: machine, model, cpu, cores (usable by this process), isa, memory_bytes,
+    memory_available_bytes, swap_used_bytes, kernel, libc, virtual_machine, emulated, governor, clock_mhz, clock_max_mhz, temperature_c (the hottest
     zone), load_1min, versions; power_mode on a Jetson.
     """
     facts = {
@@ -51,8 +51,11 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
         "cpu": _cpu_name(root),
         "cores": core_count(),
         "isa": sorted(cpu_flags(root)),
-        "memory_bytes": _memory_bytes(root),
+        "memory_bytes": _memory_bytes(root, "MemTotal"),
+        "memory_available_bytes": _memory_bytes(root, "MemAvailable"),
+        "swap_used_bytes": _swap_used_bytes(root),
         "kernel": platform.release(),
+        "libc": " ".join(platform.libc_ver()).strip() or _unavailable("not the GNU one"),
         "virtual_machine": is_virtual(root),
         "emulated": emulator(root),
         "governor": _governor(root),
@@ -127,12 +130,17 @@ def _cpuinfo(root: Path) -> Mapping[str, str]:
     return found
 
 
-def _memory_bytes(root: Path) -> int | str:
+def _memory_bytes(root: Path, key: str) -> int | str:
     for line in _read(root / "proc/meminfo").splitlines():
         words = line.split()
-        if words[0] == "MemTotal:":
+        if words[0] == f"{key}:":
             return int(words[1]) * 1024
-    return _unavailable("no /proc/meminfo")
+    return _unavailable(f"no {key} in /proc/meminfo")
+
+
+def _swap_used_bytes(root: Path) -> int | str:
+    total, free = _memory_bytes(root, "SwapTotal"), _memory_bytes(root, "SwapFree")
+    return total - free if isinstance(total, int) and isinstance(free, int) else str(total)
 
 
 def _governor(root: Path) -> str:

@@ -16,7 +16,8 @@ from edgecnn.profiling.statistics import MIN_RUNS_P99, Interval
 
 _TITLES = {
     "name": "device", "model": "board", "cpu": "CPU", "machine": "architecture", "cores": "cores",
-    "isa": "instruction sets", "memory_bytes": "memory", "kernel": "kernel",
+    "isa": "instruction sets", "memory_bytes": "memory", "kernel": "kernel", "libc": "C library",
+    "memory_available_bytes": "memory free", "swap_used_bytes": "swap used",
     "virtual_machine": "virtual machine", "emulated": "emulated", "power_mode": "power mode",
     "governor": "governor", "clock_mhz": "clock, MHz", "clock_max_mhz": "highest clock, MHz",
     "temperature_c": "hottest sensor, °C", "load_1min": "load before", "versions": "versions",
@@ -187,7 +188,7 @@ def _fact(key: str, value: Any) -> str:
         return ""
     if value is True:
         return "yes"
-    if key == "memory_bytes" and isinstance(value, int):
+    if key.endswith("_bytes") and isinstance(value, int):
         return human_size(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_plain(version)}" for name, version in value.items())
