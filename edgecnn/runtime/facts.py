@@ -42,8 +42,9 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
     """The device and its state now: plain JSON values.
 
     Keys: machine, model, cpu, cores (usable by this process), isa, memory_bytes,
-    memory_available_bytes, swap_used_bytes, kernel, libc, virtual_machine, emulated, governor, clock_mhz, clock_max_mhz, temperature_c (the hottest
-    zone), load_1min, versions; power_mode on a Jetson.
+    memory_available_bytes, swap_used_bytes, kernel, libc, virtual_machine, emulated, governor,
+    clock_mhz, clock_max_mhz, temperature_c (the hottest zone), load_1min, versions; power_mode on
+    a Jetson.
     """
     facts = {
         "machine": platform.machine(),
