@@ -69,7 +69,7 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
                 load_ms = (time.perf_counter_ns() - started_ns) / 1e6
         batch = _batch(models[0], job)
         runs = _timed_steps(models, read_frames(job.inputs), boundary=job.boundary, batch=batch)
-        meters = find_meters(job.root, gpu=job.engine.startswith("tensorrt"))
+        meters = find_meters(job.root, gpu=models[0].engine.name.startswith("tensorrt"))
         known = () if isinstance(meters, str) else meters
         visits = stack.enter_context(Visits(runs, meters=known, root=job.root))
         warm_ns = warm_up(runs[0])
