@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test test-slow test-gpu check format bench bench-accuracy bench-calibration
-.PHONY: bench-preprocess soak zoo clean
+.PHONY: bench-preprocess bench-profiler soak zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench      the claims about speed, measured here"
 	@echo "make bench-preprocess  a frame to the network's input, against Pillow's resize"
 	@echo "make soak       a stream for 30 minutes: age of frames, memory, what is left behind"
+	@echo "make bench-profiler  the profiler against bare loops and OpenVINO's benchmark_app"
 	@echo "make bench-calibration  time and memory of calibration against ONNX Runtime's (9 GB)"
 	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
@@ -49,6 +50,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.int8_speed
+
+bench-profiler: $(STAMP)
+	$(BIN)/python -m benchmarks.profiler
 
 bench-calibration: $(STAMP)
 	$(BIN)/python -m benchmarks.calibration

@@ -68,7 +68,7 @@ class EvaluateSection:
 class ProfileSection:
     """`[profile]`: latency of the shipped files."""
 
-    boundary: Literal["engine", "frame"] = "engine"
+    boundary: Literal["engine", "frame", "throughput"] = "engine"
     precision: float = 0.02
     time_limit_s: float = 60.0
 

@@ -21,6 +21,7 @@ from edgecnn.cli import (
     models,
     quantize,
     recipes,
+    reports,
     train,
     use,
 )
@@ -66,6 +67,8 @@ for command in (
     make.compile_,
     measure.evaluate,
     measure.profile,
+    reports.report,
+    reports.choose,
     explain.explain,
     use.classify,
     use.verify,

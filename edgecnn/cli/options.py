@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -81,6 +82,39 @@ def size(value: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[-1])
 
 
+def points(value: str) -> float:
+    """Percentage points, as 0..1."""
+    return _number(value.removesuffix("%").strip(), value, "points like 0.5") / 100
+
+
+def share(value: str) -> float:
+    """A share of images, as 0..1: 97%, 97 or 0.97."""
+    number = _number(value.removesuffix("%").strip(), value, "a share like 97%")
+    return number / 100 if value.endswith("%") or number > 1 else number
+
+
+def _number(text: str, value: str, wanted: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not {wanted}") from error
+    if not 0 <= number <= 100:
+        raise click.BadParameter(f"{value!r} is not {wanted}")
+    return number
+
+
+def milliseconds(value: str) -> float:
+    """A time, in ms: 20ms, 0.02s or 20."""
+    text, factor = (value[:-1], 1e3) if value.endswith("s") and value[-2:] != "ms" else (value, 1.0)
+    try:
+        number = float(text.removesuffix("ms").strip()) * factor
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a time like 20ms") from error
+    if not 0 < number < math.inf:
+        raise click.BadParameter(f"{value!r} is not a time above zero")
+    return number
+
+
 _CONTRACT_OPTIONS = (
     click.option("--size", type=size, help="Input size: 224, or 192x256 (height x width)."),
     click.option("--resize", type=int, help="Short side before the centre crop  [size / 0.875]"),
@@ -140,3 +174,14 @@ threads = click.option("--threads", type=click.IntRange(1), help="Threads of the
 engine = click.option(
     "--engine", default="onnxruntime", show_default=True, help="What runs the file."
 )
+allow_mixed = click.option(
+    "--allow-mixed",
+    is_flag=True,
+    help="Compare what other devices, states or engines measured, and say how they differ.",
+)
+use_marked = click.option(
+    "--use-marked",
+    is_flag=True,
+    help="Give verdicts on runs that drifted or were throttled or emulated, too.",
+)
+plot = click.option("--plot", type=FILE, help="The plot as a picture: FILE.png or FILE.svg.")

@@ -18,27 +18,6 @@ if TYPE_CHECKING:
     from edgecnn.profiling.budget import Limit
 
 
-def points(value: str) -> float:
-    """Percentage points, as 0..1."""
-    return _number(value.removesuffix("%").strip(), value, "points like 0.5") / 100
-
-
-def share(value: str) -> float:
-    """A share of images, as 0..1: 97%, 97 or 0.97."""
-    number = _number(value.removesuffix("%").strip(), value, "a share like 97%")
-    return number / 100 if value.endswith("%") or number > 1 else number
-
-
-def _number(text: str, value: str, wanted: str) -> float:
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is not {wanted}") from error
-    if not 0 <= number <= 100:
-        raise click.BadParameter(f"{value!r} is not {wanted}")
-    return number
-
-
 @click.command()
 @click.argument("file", type=options.FILE)
 @click.option(
@@ -78,8 +57,10 @@ def _number(text: str, value: str, wanted: str) -> float:
 )
 @click.option("--data", type=options.FILE, help="Labelled images: say what INT8 costs on them.")
 @options.class_offset
-@click.option("--max-drop", type=points, help="Points of top-1 it may cost on --data: 0.5.")
-@click.option("--min-agreement", type=share, help="Least share of images with FP32's answer: 97%.")
+@click.option("--max-drop", type=options.points, help="Points of top-1 it may cost on --data: 0.5.")
+@click.option(
+    "--min-agreement", type=options.share, help="Least share of images with FP32's answer: 97%."
+)
 @click.option("--accept-loss", is_flag=True, help="Write the file though it misses the budget.")
 @options.seed
 @options.contract_options

@@ -24,7 +24,8 @@ _Parsed = TypeVar("_Parsed")
 class Ready:
     """What a worker says once its file is loaded and warm.
 
-    `run_ns` is what a run takes now, for planning; `facts` are the engine's.
+    `run_ns` is what a run takes now, for planning; `facts` are the engine's. `energy` names the
+    sensors that count joules, `no_energy` says why there is none.
     """
 
     sha256: str
@@ -34,6 +35,7 @@ class Ready:
     boundary: str
     batch: int
     threads: int
+    streams: int
     emulated: str | None
     load_ms: float
     first_run_ms: float
@@ -41,16 +43,34 @@ class Ready:
     run_ns: int
     rss_before_load_bytes: int
     peak_rss_bytes: int
+    energy: tuple[str, ...]
+    no_energy: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One block of one file: latencies in run order, and the clocks around them."""
+    """One block of one file: latencies in run order, and what was counted around them.
+
+    `waited_ns` is how long its threads waited for a CPU that others had, `energy_j` what the
+    device spent, each None where nothing counts it; `state` is how the device fares after it.
+    """
 
     latencies_ns: tuple[int, ...]
     wall_ns: int
     cpu_ns: int
+    waited_ns: int | None
+    energy_j: float | None
     peak_rss_bytes: int
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A while in which nothing ran: what the device spent, and how it fares after that."""
+
+    wall_ns: int
+    energy_j: float | None
+    state: Mapping[str, Any]
 
 
 class Worker:
@@ -78,10 +98,15 @@ class Worker:
         self._process.write_line(json.dumps({"run": runs, "warmup": warmup}))
         expected_s = (runs + warmup) * self.ready.run_ns / 1e9
         answer = self._answer(max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s))
-        visit = _parsed(_visit, answer, self._file)
+        visit = _parsed(parse_visit, answer, self._file)
         if len(visit.latencies_ns) != runs:
             raise _garbage(self._file, f"{len(visit.latencies_ns)} latencies for {runs} runs")
         return visit
+
+    def rest(self, seconds: float) -> Rest:
+        """Let the device idle for a while; raises EngineError, DeviceError."""
+        self._process.write_line(json.dumps({"rest_s": seconds}))
+        return _parsed(_rest, self._answer(_LEAST_TIMEOUT_S + seconds), self._file)
 
     def close(self, *, patiently: bool = True) -> None:
         """End the process."""
@@ -123,6 +148,7 @@ def _ready(answer: Mapping[str, Any]) -> Ready:
         boundary=str(said["boundary"]),
         batch=_positive(said["batch"]),
         threads=_positive(said["threads"]),
+        streams=_positive(said["streams"]),
         emulated=None if said["emulated"] is None else str(said["emulated"]),
         load_ms=float(said["load_ms"]),
         first_run_ms=float(said["first_run_ms"]),
@@ -130,16 +156,46 @@ def _ready(answer: Mapping[str, Any]) -> Ready:
         run_ns=_positive(said["run_ns"]),
         rss_before_load_bytes=_positive(said["rss_before_load_bytes"]),
         peak_rss_bytes=_positive(said["peak_rss_bytes"]),
+        energy=tuple(map(str, said["energy"])),
+        no_energy=None if said["no_energy"] is None else str(said["no_energy"]),
     )
 
 
-def _visit(answer: Mapping[str, Any]) -> Visit:
+def parse_visit(answer: Mapping[str, Any]) -> Visit:
+    """A visit from its JSON; raises KeyError, TypeError or ValueError for anything else."""
+    waited_ns = answer["waited_ns"]
     return Visit(
         latencies_ns=tuple(_positive(value) for value in answer["latencies_ns"]),
         wall_ns=_positive(answer["wall_ns"]),
         cpu_ns=int(answer["cpu_ns"]),
+        waited_ns=None if waited_ns is None else int(waited_ns),
+        energy_j=_joules(answer["energy_j"]),
         peak_rss_bytes=_positive(answer["peak_rss_bytes"]),
+        state=_state(answer["state"]),
     )
+
+
+def _rest(answer: Mapping[str, Any]) -> Rest:
+    return Rest(
+        wall_ns=_positive(answer["wall_ns"]),
+        energy_j=_joules(answer["energy_j"]),
+        state=_state(answer["state"]),
+    )
+
+
+def _joules(value: object) -> float | None:
+    if value is not None and not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r:.40} is no energy")
+    return value
+
+
+def _state(value: object) -> Mapping[str, Any]:
+    """How a device fares; the two mappings in it are read without asking."""
+    if not isinstance(value, dict) or not isinstance(value["throttle_counts"], dict):
+        raise TypeError(f"{value!r:.40} is no state")
+    counts = {str(name): int(count) for name, count in value["throttle_counts"].items()}
+    held_back = [str(name) for name in value["held_back"]]
+    return {**value, "throttle_counts": counts, "held_back": held_back}
 
 
 def _positive(value: object) -> int:

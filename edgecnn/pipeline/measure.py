@@ -14,8 +14,10 @@ from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
 from edgecnn.devices.find import facts_of, find_device
-from edgecnn.errors import DataError
+from edgecnn.errors import DataError, FileError, ModelError
+from edgecnn.graph.operations import operations
 from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
+from edgecnn.pipeline.hearing import Hearing, unfinished_profile
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
 from edgecnn.profiling.records import Evaluation, Profile, Report
@@ -130,7 +132,8 @@ def _answers(
 class ProfileOptions:
     """What to measure with: `images` are the inputs, `data` gives accuracy beside latency.
 
-    `evaluations` are accuracies of these very files that are known already.
+    `evaluations` are accuracies of these very files that are known already. With
+    `keep_interrupted` Ctrl-C makes a report of what is measured, where that is enough.
     """
 
     device: str = "local"
@@ -141,6 +144,7 @@ class ProfileOptions:
     evaluations: tuple[Evaluation, ...] = ()
     contract: ContractOptions = field(default_factory=ContractOptions)
     measuring: Options = field(default_factory=Options)
+    keep_interrupted: bool = False
 
 
 def profile(
@@ -156,17 +160,16 @@ def profile(
     facts = facts_of(device)
     narrator.line("device", device_line(facts))
     evaluations = _evaluations(files, options, contracts, narrator)
-    with narrator.progress("measure") as progress:
+    hearing = Hearing(narrator, files, options.measuring, keep_interrupted=options.keep_interrupted)
+    with hearing.listener() as listener:
         profiles = profile_files(
             files,
             device=device,
             images=_inputs(options),
             options=dataclasses.replace(options.measuring, contracts=contracts),
-            progress=progress,
-            planned=lambda plan: narrator.line(
-                "plan",
-                f"{len(files)} files, one run at a time, until the medians are known to "
-                f"{options.measuring.precision:.0%}: about {plan.expected_s:.0f} s",
+            listener=listener,
+            journal=unfinished_profile(
+                files, options.measuring, facts, images=options.images or options.data
             ),
         )
     return Report(
@@ -174,6 +177,8 @@ def profile(
         device_name=device.name,
         created=datetime.now().astimezone(),
         profiles=tuple(_with(item, evaluations.get(item.file)) for item in profiles),
+        device_after=facts_of(device),
+        blocks_missing=hearing.blocks_missing,
     )
 
 
@@ -197,7 +202,25 @@ def _evaluations(
         class_offset=options.class_offset,
         contract=options.contract,
     )
-    return {item.file: item for item in evaluate(real, options=chosen, narrator=narrator)}
+    groups: dict[str, list[Path]] = {}
+    for path in real:
+        groups.setdefault(contracts[path].name, []).append(path)
+    evaluated = (
+        evaluate(
+            group,
+            options=dataclasses.replace(chosen, against=_reference(group, contracts)),
+            narrator=narrator,
+        )
+        for group in groups.values()
+    )
+    return {item.file: item for items in evaluated for item in items}
+
+
+def _reference(group: Sequence[Path], contracts: dict[Path, Contract]) -> Path:
+    """What the files of one network are paired with: its FP32 file, else the first."""
+    precisions = (str(contracts[path].provenance.get("precision", "fp32")) for path in group)
+    floats = [path for path, kind in zip(group, precisions, strict=True) if kind == "fp32"]
+    return floats[0] if floats else group[0]
 
 
 def _inputs(options: ProfileOptions) -> tuple[Image, ...]:
@@ -210,4 +233,10 @@ def _inputs(options: ProfileOptions) -> tuple[Image, ...]:
 
 
 def _with(profile: Profile, accuracy: Evaluation | None) -> Profile:
-    return dataclasses.replace(profile, accuracy=accuracy)
+    """A profile with what is known of its file besides its speed."""
+    profile = dataclasses.replace(profile, accuracy=accuracy)
+    try:
+        size = operations(Path(profile.file))
+    except (ModelError, FileError):
+        return profile  # an engine that runs it has seen more in it than we can count
+    return dataclasses.replace(profile, parameters=size.parameters, macs=size.macs)

@@ -21,7 +21,7 @@ from edgecnn.pipeline.task import Task, target_name
 from edgecnn.pipeline.verdicts import check_held, tell
 from edgecnn.pipeline.verified import Sealed, Verification, tell_check
 from edgecnn.pipeline.writing import Draft, next_draft
-from edgecnn.runtime.worker import peak_rss_bytes
+from edgecnn.runtime.usage import peak_rss_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -53,13 +53,33 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What was counted around one block of runs, and how the device fared after it.
+
+    `started_s` counts from the session's first block, after `rested_s` of letting a hot device
+    cool down. `waited_ns` is how long the threads waited for a CPU that others had; `energy_j`
+    what the device spent; each None where nothing counts it. `state` is `runtime.device_state`'s.
+    """
+
+    started_s: float
+    wall_ns: int
+    waited_ns: int | None = None
+    energy_j: float | None = None
+    rested_s: float = 0.0
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """The latencies of one file in ns, in run order.
 
     `block_runs` says how many of them each block holds: blocks of different files were visited in
-    random order, and all files in every block. `warmup` counts untimed runs before the first
-    block, `facts` are the engine's. `cpu_share` is CPU time over wall time and threads: well
-    below 1, others took the CPU, or the engine could not use its threads.
+    random order, and all files in every block of one `session`. `warmup` counts untimed runs
+    before the first block, `facts` are the engine's. `cpu_share` is CPU time over wall time and
+    threads: well below 1, others took the CPU, or the engine could not use its threads. `around`
+    has one item a block, or none; `throttle_before` is what `throttle_counts` began with. With the
+    boundary `throughput`, `streams` runs are always under
+    way, each with `threads`.
     """
 
     latencies_ns: tuple[int, ...]
@@ -72,6 +92,21 @@ class Measurement:
     facts: Mapping[str, str]
     cpu_share: float
     model_sha256: str
+    streams: int = 1
+    session: str = ""
+    around: tuple[Around, ...] = ()
+    throttle_before: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_throughput(self) -> bool:
+        """Whether images a second are what was asked for."""
+        return self.boundary == "throughput"
+
+    @property
+    def image_ns(self) -> tuple[NDArray[np.float64], ...]:
+        """By block what one image takes while all streams are busy, ns: one value each."""
+        pairs = zip(self.around, self.block_runs, strict=True)
+        return tuple(np.array([block.wall_ns / (runs * self.batch)]) for block, runs in pairs)
 
     @property
     def blocks(self) -> tuple[NDArray[np.int64], ...]:
@@ -84,8 +119,11 @@ class Measurement:
 class Profile:
     """Everything measured of one file on one device.
 
-    `energy` is `{"unavailable": reason}` where there is no sensor. `rss_before_load_bytes` is what
-    interpreter and libraries held before the file was loaded.
+    `state` is the mark and `why` what it is for. `energy` is `{"sources": [...], "idle_w": ...}`,
+    or `{"unavailable": reason}` where there is no sensor. `rss_before_load_bytes` is what
+    interpreter and libraries held before the file was loaded. `parameters` and `macs` (of one
+    image) are None where they are not known. `origin` tells a file from the same one in another
+    report.
     """
 
     file: str
@@ -99,6 +137,10 @@ class Profile:
     peak_rss_bytes: int
     energy: Mapping[str, Any]
     accuracy: Evaluation | None = None
+    why: str = ""
+    parameters: int | None = None
+    macs: int | None = None
+    origin: str = ""
 
     @property
     def precision(self) -> str:
@@ -108,9 +150,17 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Profiles of one device, in the order in which the files were given."""
+    """Profiles of one device, in the order in which the files were given.
+
+    `device_after` is the device once more when all was measured. `mixed` says in sentences how
+    the reports differ that this one was put together from. `blocks_missing` were planned but not
+    measured, since somebody interrupted it.
+    """
 
     device: Mapping[str, Any]
     device_name: str
     created: datetime
     profiles: tuple[Profile, ...]
+    device_after: Mapping[str, Any] = field(default_factory=dict)
+    mixed: tuple[str, ...] = ()
+    blocks_missing: int = 0

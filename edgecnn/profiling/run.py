@@ -3,48 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from edgecnn.contract import Contract, to_json
 from edgecnn.devices import Device, Worker
-from edgecnn.devices.worker import Visit
 from edgecnn.errors import DataError, UsageError
 from edgecnn.onnxfile import read_contract
-from edgecnn.profiling.plan import Plan, blocks_needed, make_plan, visiting_orders
+from edgecnn.profiling.journal import Journal
+from edgecnn.profiling.options import Listener as Listener
+from edgecnn.profiling.options import Options as Options
+from edgecnn.profiling.plan import make_plan
 from edgecnn.profiling.records import Measurement, Profile
-from edgecnn.profiling.state import state_of
+from edgecnn.profiling.rounds import Block, Rounds
+from edgecnn.profiling.state import mark_of
 from edgecnn.runtime.preprocess import Image
-from edgecnn.runtime.worker import Boundary, write_frames
+from edgecnn.runtime.worker import write_frames
 
-Progress = Callable[[int, int], None]
-
-_NO_SENSOR = {"unavailable": "no power sensor is read"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How to measure.
-
-    `threads` None is all cores, `batch` None the file's own. `boundary` is what one run is:
-    `engine` with its input ready, `frame` from uint8 pixels to the result. Blocks are added until
-    every median is known to `precision` (relative), for `time_limit_s` at most. `contracts` stand
-    in for files that carry none.
-    """
-
-    engine: str = "onnxruntime"
-    threads: int | None = None
-    batch: int | None = None
-    boundary: Boundary = "engine"
-    precision: float = 0.02
-    time_limit_s: float = 60.0
-    seed: int = 0
-    contracts: Mapping[Path, Contract] = field(default_factory=dict)
+_IDLE_S = 1.0  # of which the power at rest is measured, before and after
+_GLANCE_S = 0.01
 
 
 def profile_files(
@@ -53,16 +34,16 @@ def profile_files(
     device: Device,
     images: Sequence[Image],
     options: Options | None = None,
-    planned: Callable[[Plan], None] | None = None,
-    progress: Progress | None = None,
+    listener: Listener | None = None,
+    journal: Journal | None = None,
 ) -> tuple[Profile, ...]:
     """Measure files on a device with real images, uint8 (H, W, 3) RGB, in turn as inputs.
 
-    `planned` hears the plan once all files are loaded and warm; `progress` hears (blocks done,
-    blocks expected). Raises what loading a file raises, EngineError where a worker dies,
-    DeviceError where the device does not answer; no process is left behind in any case.
+    Blocks that `journal` holds are not measured again, and each new one is kept there at once.
+    Raises what loading a file raises, EngineError where a worker dies, DeviceError where the
+    device does not answer; no process is left behind in any case.
     """
-    options = options or Options()
+    options, listener = options or Options(), listener or Listener()
     _check(files, images, options)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgecnn-")))
@@ -74,12 +55,15 @@ def profile_files(
         plan = make_plan(
             [worker.ready.run_ns for worker in workers], time_limit_s=options.time_limit_s
         )
-        if planned:
-            planned(plan)
-        visits = _visit_all(workers, plan, options, progress or _ignore)
+        if listener.planned:
+            listener.planned(plan)
+        session = _Session(workers, _idle(workers), datetime.now(timezone.utc).isoformat())
+        rounds = Rounds(workers, plan, options, journal)
+        blocks = rounds.measure(listener)
+        idle_w = _mean(session.idle.watts, _idle(workers).watts)
         return tuple(
-            _profile(path, _contract(path, options), worker, seen)
-            for path, worker, seen in zip(files, workers, visits, strict=True)
+            session.profile(path, _contract(path, options), index, blocks, idle_w)
+            for index, path in enumerate(files)
         )
 
 
@@ -103,6 +87,8 @@ def _opened(
     arguments += ["--engine", options.engine, "--boundary", options.boundary]
     if options.threads is not None:
         arguments += ["--threads", str(options.threads)]
+    if options.streams is not None:
+        arguments += ["--streams", str(options.streams)]
     if options.batch is not None:
         arguments += ["--batch", str(options.batch)]
     if path in options.contracts:
@@ -122,62 +108,87 @@ def _warm(device: Device, arguments: Sequence[str], path: Path) -> Worker:
     return Worker(device, arguments, file=str(path))
 
 
-def _visit_all(
-    workers: Sequence[Worker], plan: Plan, options: Options, progress: Progress
-) -> list[list[Visit]]:
-    """Blocks until the medians are known; each visits every file once, in its own order."""
-    orders = visiting_orders(len(workers), seed=options.seed)
-    visits: list[list[Visit]] = [[] for _ in workers]
-    started_s = time.monotonic()
-    done, total = 0, plan.blocks
-    while done < total:
-        for index in next(orders):
-            visit = workers[index].visit(runs=plan.runs[index], warmup=plan.warmup[index])
-            visits[index].append(visit)
-        done += 1
-        total = blocks_needed(
-            [[np.array(visit.latencies_ns) for visit in seen] for seen in visits],
-            plan,
-            precision=options.precision,
-            elapsed_s=time.monotonic() - started_s,
-            time_limit_s=options.time_limit_s,
-        )
-        progress(done, total)
-    return visits
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A device at rest: watts where a sensor counts, and what has throttled it so far."""
+
+    watts: float | None
+    throttle_counts: Mapping[str, int]
+
+
+def _idle(workers: Sequence[Worker]) -> _Idle:
+    """Look at the device while all workers wait; long enough for its power, if that is known."""
+    first = workers[0]
+    rest = first.rest(_IDLE_S if first.ready.energy else _GLANCE_S)
+    watts = None if rest.energy_j is None else rest.energy_j / (rest.wall_ns / 1e9)
+    return _Idle(watts, rest.state["throttle_counts"])
+
+
+def _mean(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else (before + after) / 2
 
 
 def _contract(path: Path, options: Options) -> Contract:
     return options.contracts[path] if path in options.contracts else read_contract(path)
 
 
-def _profile(path: Path, contract: Contract, worker: Worker, visits: Sequence[Visit]) -> Profile:
-    ready = worker.ready
-    wall_ns, cpu_ns = (sum(visit.wall_ns for visit in visits), sum(v.cpu_ns for v in visits))
-    measurement = Measurement(
-        latencies_ns=tuple(value for visit in visits for value in visit.latencies_ns),
-        block_runs=tuple(len(visit.latencies_ns) for visit in visits),
-        warmup=ready.warmup_runs,
-        batch=ready.batch,
-        threads=ready.threads,
-        boundary=ready.boundary,
-        engine=ready.engine,
-        facts=ready.facts,
-        cpu_share=cpu_ns / (wall_ns * ready.threads),
-        model_sha256=ready.sha256,
-    )
-    return Profile(
-        file=str(path),
-        contract=contract,
-        measurement=measurement,
-        state=state_of(measurement.blocks, emulated=ready.emulated),
-        size_bytes=path.stat().st_size,
-        load_ms=ready.load_ms,
-        first_run_ms=ready.first_run_ms,
-        rss_before_load_bytes=ready.rss_before_load_bytes,
-        peak_rss_bytes=max(visit.peak_rss_bytes for visit in visits),
-        energy=_NO_SENSOR,
-    )
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What all profiles of one measurement share."""
+
+    workers: Sequence[Worker]
+    idle: _Idle
+    started: str
+
+    def profile(
+        self,
+        path: Path,
+        contract: Contract,
+        index: int,
+        blocks: Sequence[Block],
+        idle_w: float | None,
+    ) -> Profile:
+        """The profile of one file: its visit in every block."""
+        ready, own = self.workers[index].ready, [block[index] for block in blocks]
+        measured = self._measurement(index, blocks)
+        mark = mark_of(measured, emulated=ready.emulated)
+        return Profile(
+            file=str(path),
+            contract=contract,
+            measurement=measured,
+            state=mark.state,
+            why=mark.why,
+            size_bytes=path.stat().st_size,
+            load_ms=ready.load_ms,
+            first_run_ms=ready.first_run_ms,
+            rss_before_load_bytes=ready.rss_before_load_bytes,
+            peak_rss_bytes=max(each.visit.peak_rss_bytes for each in own),
+            energy=_energy(ready.energy, ready.no_energy, idle_w),
+        )
+
+    def _measurement(self, index: int, blocks: Sequence[Block]) -> Measurement:
+        ready, own = self.workers[index].ready, [block[index] for block in blocks]
+        visits = [each.visit for each in own]
+        wall_ns, cpu_ns = sum(visit.wall_ns for visit in visits), sum(v.cpu_ns for v in visits)
+        return Measurement(
+            latencies_ns=tuple(value for visit in visits for value in visit.latencies_ns),
+            block_runs=tuple(len(visit.latencies_ns) for visit in visits),
+            warmup=ready.warmup_runs,
+            batch=ready.batch,
+            threads=ready.threads,
+            boundary=ready.boundary,
+            engine=ready.engine,
+            facts=ready.facts,
+            cpu_share=cpu_ns / (wall_ns * ready.threads * ready.streams),
+            model_sha256=ready.sha256,
+            streams=ready.streams,
+            session=self.started,
+            around=tuple(each.around for each in own),
+            throttle_before=self.idle.throttle_counts,
+        )
 
 
-def _ignore(done: int, total: int) -> None:
-    del done, total
+def _energy(sources: Sequence[str], why_none: str | None, idle_w: float | None) -> dict[str, Any]:
+    if not sources:
+        return {"unavailable": why_none or "no power sensor"}
+    return {"sources": list(sources), "idle_w": idle_w}

@@ -3,8 +3,9 @@
 Latencies come in blocks, and runs of one block resemble each other (clock, temperature,
 neighbours). So blocks, not runs, are what is counted as independent: every interval of a latency
 comes from how the blocks differ, with Student's t for their small number. In simulation (heavy
-tails, two modes, random block levels, autocorrelation 0.9; 12 blocks) this covers the truth as
-often as it says, where resampling whole blocks falls to 77-92 % for p90 and p99.
+tails, two modes, drift, random block levels, autocorrelation 0.8; 12 blocks) this covers p50 and
+p90 as often as it says, where resampling whole blocks falls to 77-92 %. For p99 it falls to 86 %
+where runs resemble their neighbours: of 480 of them only five lie beyond it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Block = NDArray[Any]
 
 CONFIDENCE = 0.95
 CLAIM_CONFIDENCE = 0.99  # what "faster" must hold at
+_NOTHING = 1e-24  # of a squared share: what rounding leaves where all blocks agree
 MIN_BLOCKS = 4  # fewer say nothing about how blocks differ
 MIN_RUNS_P99 = 459  # the largest of so many lies above the true p99 with 99 %: 0.99 ** 459 < 0.01
 
@@ -57,11 +59,12 @@ def quantile_interval(
     The share of samples up to the quantile is a mean over blocks, whose error is known; the
     quantiles at both ends of that share's interval are the interval (Woodruff 1952, "Confidence
     intervals for medians and other position measures"). It ends at the smallest and the largest
-    sample. Needs MIN_BLOCKS blocks.
+    sample. A steady change over the blocks is no doubt about the quantile of all of them, so it is
+    taken off first. Needs MIN_BLOCKS blocks.
     """
     everything = np.sort(np.concatenate(blocks))
     value = quantile(everything, p)
-    reach = student_t(confidence, len(blocks) - 1) * _share_error(blocks, value, p)
+    reach = student_t(confidence, len(blocks) - 2) * _share_error(blocks, value, p)
     last = everything.size - 1
     low = math.ceil((p - reach) * everything.size) - 1
     high = math.ceil((p + reach) * everything.size)
@@ -89,9 +92,12 @@ def _share_error(blocks: Sequence[Block], value: float, p: float) -> float:
     sizes = np.array([block.size for block in blocks], dtype=np.float64)
     shares = np.array([np.mean(block <= value) for block in blocks])
     weights = sizes / sizes.sum()
-    spread = np.sum((weights * (shares - weights @ shares)) ** 2)
-    if spread > 0:
-        return math.sqrt(spread * len(blocks) / (len(blocks) - 1))
+    order = np.arange(sizes.size) - (sizes.size - 1) / 2
+    apart = shares - weights @ shares
+    apart -= order * (order @ apart) / (order @ order)
+    spread = float(np.sum((weights * apart) ** 2))
+    if spread > _NOTHING:
+        return math.sqrt(spread * sizes.size / (sizes.size - 2))
     return math.sqrt(p * (1 - p) / sizes.sum())  # blocks that all agree: as if drawn one by one
 
 
@@ -104,15 +110,48 @@ def ratio_interval(
     The value is the geometric mean of the blocks' ratios, the interval Student's for its logarithm.
     Needs MIN_BLOCKS pairs.
     """
-    logs = np.log(
+    return geometric_interval(
         [
             quantile(above, 0.5) / quantile(below, 0.5)
             for above, below in zip(numerator, denominator, strict=True)
-        ]
+        ],
+        confidence=confidence,
     )
-    mean = float(logs.mean())
-    reach = student_t(confidence, logs.size - 1) * float(logs.std(ddof=1)) / math.sqrt(logs.size)
+
+
+def unpaired_ratio_interval(
+    numerator: Sequence[Block], denominator: Sequence[Block], *, confidence: float = CONFIDENCE
+) -> Interval:
+    """The same of blocks that were not measured together: they share no slow minute.
+
+    Welch's interval (1947) for the difference of the means of log block medians. Needs MIN_BLOCKS
+    blocks of each.
+    """
+    above, below = (
+        np.log([quantile(block, 0.5) for block in blocks]) for blocks in (numerator, denominator)
+    )
+    variances = tuple(float(logs.var(ddof=1)) / logs.size for logs in (above, below))
+    mean = float(above.mean() - below.mean())
+    if not sum(variances):
+        return Interval(math.exp(mean), math.exp(mean), math.exp(mean))
+    pairs = zip(variances, (above.size, below.size), strict=True)
+    free = sum(variances) ** 2 / sum(part**2 / (size - 1) for part, size in pairs)
+    reach = student_t(confidence, int(free)) * math.sqrt(sum(variances))
     return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def geometric_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval:
+    """The geometric mean of one value a block, with Student's interval for its logarithm."""
+    found = student_interval([math.log(value) for value in values], confidence=confidence)
+    return Interval(math.exp(found.value), math.exp(found.low), math.exp(found.high))
+
+
+def student_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval:
+    """The mean of one value a block; needs MIN_BLOCKS of them."""
+    sample = np.array(values, dtype=np.float64)
+    mean, error = float(sample.mean()), float(sample.std(ddof=1)) / math.sqrt(sample.size)
+    reach = student_t(confidence, sample.size - 1) * error
+    return Interval(mean, mean - reach, mean + reach)
 
 
 def drift_interval(blocks: Sequence[Block], *, confidence: float = CLAIM_CONFIDENCE) -> Interval:

@@ -13,21 +13,25 @@ from typing import Any, TextIO, get_args
 from edgecnn.errors import EdgecnnError
 from edgecnn.runtime import worker
 from edgecnn.runtime.facts import device_facts
+from edgecnn.runtime.visits import error_reply
 
 INTERRUPTED = 130
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; exit code 0, or 1 or 2 after an error, which is one JSON line on stdout."""
+def main(arguments: list[str] | None = None, *, root: Path = Path("/")) -> int:
+    """Run one verb; exit code 0, or 1 or 2 after an error, which is one JSON line on stdout.
+
+    `root` is where the device's file system starts.
+    """
     options = _parser().parse_args(arguments)
     with _protocol_stream() as stream:
         try:
             if options.verb == "facts":
-                _write(stream, device_facts())
+                _write(stream, device_facts(root))
             else:
-                worker.work(_job(options), sys.stdin, lambda reply: _write(stream, reply))
+                worker.work(_job(options, root), sys.stdin, lambda reply: _write(stream, reply))
         except EdgecnnError as error:
-            _write(stream, worker.error_reply(error))
+            _write(stream, error_reply(error))
             return error.exit_code
         except KeyboardInterrupt:
             return INTERRUPTED
@@ -45,11 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     work.add_argument("--threads", type=int)
     work.add_argument("--batch", type=int)
     work.add_argument("--boundary", choices=get_args(worker.Boundary), default="engine")
+    work.add_argument("--streams", type=int, help="runs at a time, for throughput")
     work.add_argument("--contract", type=Path, help="for a file that carries none, as JSON")
     return parser
 
 
-def _job(options: argparse.Namespace) -> worker.Job:
+def _job(options: argparse.Namespace, root: Path) -> worker.Job:
     return worker.Job(
         file=options.file,
         inputs=options.inputs,
@@ -57,7 +62,9 @@ def _job(options: argparse.Namespace) -> worker.Job:
         threads=options.threads,
         batch=options.batch,
         boundary=options.boundary,
+        streams=options.streams,
         contract=options.contract,
+        root=root,
     )
 
 

@@ -27,6 +27,7 @@ _FILES = {
     "timing": "timings of kernels",
     "unfinished": "unfinished work",
     "features": "features",
+    "models": "model",
 }
 
 
@@ -88,6 +89,19 @@ def timing_file(name: str) -> Path:
     except OSError as error:
         raise _not_writable(folder, error) from error
     return folder / plain
+
+
+def model_file(stem: str, key: Mapping[str, str]) -> Path:
+    """Where a network that was exported with this key is kept; its folder is there.
+
+    Raises FileError where the cache cannot be written.
+    """
+    folder = cache_dir() / "models"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    return folder / f"{stem}-{_digest(key)[:8]}.onnx"
 
 
 def unfinished_file(about: str, key: Mapping[str, str]) -> Path:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgecnn.runtime.sysfs import read as _read
+
 _ROOT = Path("/")
 
 # What the kernels of inference engines ask for.
@@ -38,9 +40,10 @@ _COMMAND_TIMEOUT_S = 5.0
 def device_facts(root: Path = _ROOT) -> dict[str, Any]:
     """The device and its state now: plain JSON values.
 
-    Keys: machine, model, cpu, cores (usable by this process), isa, memory_bytes, kernel,
-    virtual_machine, emulated, governor, clock_mhz, clock_max_mhz, temperature_c (the hottest
-    zone), load_1min, versions; power_mode on a Jetson.
+    Keys: machine, model, cpu, cores (usable by this process), isa, memory_bytes,
+    memory_available_bytes, swap_used_bytes, kernel, libc, virtual_machine, emulated, governor,
+    clock_mhz, clock_max_mhz, temperature_c (the hottest zone), load_1min, versions; power_mode on
+    a Jetson.
     """
     facts = {
         "machine": platform.machine(),
@@ -48,14 +51,17 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
         "cpu": _cpu_name(root),
         "cores": core_count(),
         "isa": sorted(cpu_flags(root)),
-        "memory_bytes": _memory_bytes(root),
+        "memory_bytes": _memory_bytes(root, "MemTotal"),
+        "memory_available_bytes": _memory_bytes(root, "MemAvailable"),
+        "swap_used_bytes": _swap_used_bytes(root),
         "kernel": platform.release(),
+        "libc": " ".join(platform.libc_ver()).strip() or _unavailable("not the GNU one"),
         "virtual_machine": is_virtual(root),
         "emulated": emulator(root),
         "governor": _governor(root),
-        "clock_mhz": _clock_mhz(root, "scaling_cur_freq"),
-        "clock_max_mhz": _clock_mhz(root, "scaling_max_freq"),
-        "temperature_c": _temperature_c(root),
+        "clock_mhz": clock_mhz(root),
+        "clock_max_mhz": clock_mhz(root, "scaling_max_freq"),
+        "temperature_c": temperature_c(root),
         "load_1min": _load_1min(root),
         "versions": _versions(),
     }
@@ -124,12 +130,17 @@ def _cpuinfo(root: Path) -> Mapping[str, str]:
     return found
 
 
-def _memory_bytes(root: Path) -> int | str:
+def _memory_bytes(root: Path, key: str) -> int | str:
     for line in _read(root / "proc/meminfo").splitlines():
         words = line.split()
-        if words[0] == "MemTotal:":
+        if words[0] == f"{key}:":
             return int(words[1]) * 1024
-    return _unavailable("no /proc/meminfo")
+    return _unavailable(f"no {key} in /proc/meminfo")
+
+
+def _swap_used_bytes(root: Path) -> int | str:
+    total, free = _memory_bytes(root, "SwapTotal"), _memory_bytes(root, "SwapFree")
+    return total - free if isinstance(total, int) and isinstance(free, int) else str(total)
 
 
 def _governor(root: Path) -> str:
@@ -137,8 +148,8 @@ def _governor(root: Path) -> str:
     return ", ".join(sorted(found)) or _unavailable(_no_cpufreq(root))
 
 
-def _clock_mhz(root: Path, name: str) -> float | str:
-    """The fastest core's clock."""
+def clock_mhz(root: Path = _ROOT, name: str = "scaling_cur_freq") -> float | str:
+    """The fastest core's clock now, or another one that cpufreq knows."""
     kilohertz = [int(text) for path in _cpufreq(root, name) if (text := _read(path)).isdecimal()]
     return max(kilohertz) / 1000 if kilohertz else _unavailable(_no_cpufreq(root))
 
@@ -151,7 +162,8 @@ def _no_cpufreq(root: Path) -> str:
     return "virtual machine" if is_virtual(root) else "no cpufreq in the kernel"
 
 
-def _temperature_c(root: Path) -> float | str:
+def temperature_c(root: Path = _ROOT) -> float | str:
+    """The hottest zone's temperature."""
     zones = sorted((root / "sys/class/thermal").glob("thermal_zone*/temp"))
     celsius = [value for zone in zones if (value := _celsius(_read(zone))) is not None]
     if celsius:
@@ -201,14 +213,6 @@ def _power_mode() -> str:
         if line.startswith("NV Power Mode:"):
             return line.partition(":")[2].strip()
     return _unavailable("nvpmodel does not say")
-
-
-def _read(path: Path) -> str:
-    """A small text file, '' where there is none; device-tree strings end in NUL."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
-    except OSError:
-        return ""
 
 
 def _unavailable(reason: str) -> str:

@@ -1,19 +1,18 @@
 """The device side of a profile: one process that holds one file and times it when told to.
 
 It speaks JSON lines. On stdout it first says `{"ready": {...}}`, then answers each request:
-`{"run": 40, "warmup": 4}` with `{"latencies_ns": [...], "wall_ns", "cpu_ns", "peak_rss_bytes"}`,
+`{"run": 40, "warmup": 4}` with `{"latencies_ns": [...], "wall_ns", "cpu_ns", ...}`,
+`{"rest_s": 1}` with what the device spent and how it fares after that second,
 anything it does not understand with `{"error": {...}}`. `{"quit": true}` or the end of stdin ends
 it. Nothing else may come on stdout, so what libraries print there is led to stderr.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import resource
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,25 +20,29 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from edgecnn.contract import Contract, from_json
-from edgecnn.errors import DataError, EdgecnnError, FileError, UsageError
+from edgecnn.errors import DataError, FileError, UsageError
 from edgecnn.files import read_error
 from edgecnn.runtime import native
+from edgecnn.runtime.energy import find_meters
 from edgecnn.runtime.facts import core_count, emulator
-from edgecnn.runtime.measure import Run, measure, middle, warm_up
+from edgecnn.runtime.measure import Run, warm_up
 from edgecnn.runtime.model import Model, load
 from edgecnn.runtime.preprocess import Image, Tensor
+from edgecnn.runtime.usage import peak_rss_bytes
+from edgecnn.runtime.visits import Reply, Visits
 
-Boundary = Literal["engine", "frame"]
-Reply = Callable[[Mapping[str, Any]], None]
+Boundary = Literal["engine", "frame", "throughput"]
 _Item = TypeVar("_Item")
 
-MAX_RUNS = 1_000_000
 _MAX_FRAME_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one worker is to measure."""
+    """What one worker is to measure; `root` is where the device's file system starts.
+
+    `streams` is for the boundary `throughput`: so many runs at a time, each with `threads`.
+    """
 
     file: Path
     inputs: Path
@@ -47,43 +50,73 @@ class Job:
     threads: int | None = None
     batch: int | None = None
     boundary: Boundary = "engine"
+    streams: int | None = None
     contract: Path | None = None
+    root: Path = Path("/")
 
 
 def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
     """Load the file, report `ready`, then obey; raises EdgecnnError where it cannot be loaded."""
     contract = read_contract_file(job.contract) if job.contract else None
+    threads, streams = _width(job)
     rss_before_bytes = peak_rss_bytes()
     started_ns = time.perf_counter_ns()
-    with load(job.file, engine=job.engine, threads=job.threads, contract=contract) as model:
-        load_ms = (time.perf_counter_ns() - started_ns) / 1e6
-        batch = _batch(model, job)
-        run = _timed_step(model, read_frames(job.inputs), boundary=job.boundary, batch=batch)
-        warm_ns = warm_up(run)
-        ready = {
-            "sha256": model.sha256,
-            "engine": model.engine.name,
-            "facts": {**model.engine.facts, "preprocess": native.in_use()},
-            "precision": str(model.contract.provenance.get("precision", "fp32")),
-            "boundary": job.boundary,
-            "batch": batch,
-            "threads": job.threads or core_count(),
-            "emulated": emulator(),
-            "load_ms": load_ms,
-            "first_run_ms": warm_ns[0] / 1e6,
-            "warmup_runs": len(warm_ns),
-            "run_ns": middle(warm_ns),
-            "rss_before_load_bytes": rss_before_bytes,
-            "peak_rss_bytes": peak_rss_bytes(),
-        }
-        reply({"ready": ready})
-        _obey(run, requests, reply)
+    with ExitStack() as stack:
+        models = []
+        for _ in range(streams):
+            loaded = load(job.file, engine=job.engine, threads=threads, contract=contract)
+            models.append(stack.enter_context(loaded))
+            if len(models) == 1:
+                load_ms = (time.perf_counter_ns() - started_ns) / 1e6
+        batch = _batch(models[0], job)
+        runs = _timed_steps(models, read_frames(job.inputs), boundary=job.boundary, batch=batch)
+        meters = find_meters(job.root, gpu=models[0].engine.name.startswith("tensorrt"))
+        known = () if isinstance(meters, str) else meters
+        visits = stack.enter_context(Visits(runs, meters=known, root=job.root))
+        warm_ns = warm_up(runs[0])
+        reply(
+            {
+                "ready": _described(models[0])
+                | {
+                    "boundary": job.boundary,
+                    "batch": batch,
+                    "threads": threads or core_count(),
+                    "streams": streams,
+                    "emulated": emulator(job.root),
+                    "load_ms": load_ms,
+                    "first_run_ms": warm_ns[0] / 1e6,
+                    "warmup_runs": len(warm_ns),
+                    "run_ns": visits.warm_streams(warm_ns),
+                    "rss_before_load_bytes": rss_before_bytes,
+                    "peak_rss_bytes": peak_rss_bytes(),
+                    "energy": [meter.source for meter in known],
+                    "no_energy": meters if isinstance(meters, str) else None,
+                }
+            }
+        )
+        visits.obey(requests, reply)
 
 
-def error_reply(error: EdgecnnError) -> dict[str, Any]:
-    """An error as a line of the protocol."""
-    kind = type(error).__name__
-    return {"error": {"type": kind, "message": str(error), "hint": error.hint}}
+def _described(model: Model) -> dict[str, Any]:
+    return {
+        "sha256": model.sha256,
+        "engine": model.engine.name,
+        "facts": {**model.engine.facts, "preprocess": native.in_use()},
+        "precision": str(model.contract.provenance.get("precision", "fp32")),
+    }
+
+
+def _width(job: Job) -> tuple[int | None, int]:
+    """Threads of each run, and how many run at a time; raises UsageError where they do not fit."""
+    if job.boundary != "throughput":
+        if job.streams is not None:
+            raise UsageError(
+                f"{job.file}: boundary {job.boundary!r} is one run at a time, not {job.streams}",
+                hint="--streams goes with --boundary throughput",
+            )
+        return job.threads, 1
+    threads = job.threads or 1
+    return threads, job.streams or max(1, core_count() // threads)
 
 
 def write_frames(target: Path, frames: Iterable[Image]) -> None:
@@ -127,18 +160,6 @@ def read_contract_file(path: Path) -> Contract:
         raise FileError(f"{path}: not a text file", hint="give a contract as JSON") from error
 
 
-def peak_rss_bytes() -> int:
-    """The most memory this process ever held, in bytes.
-
-    VmHWM where there is one: ru_maxrss starts with what the parent held when it forked.
-    """
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def _batch(model: Model, job: Job) -> int:
     """How many images one run takes; raises UsageError for what the file cannot do."""
     fixed = model.engine.inputs[0].batch
@@ -156,15 +177,25 @@ def _batch(model: Model, job: Job) -> int:
     return batch
 
 
-def _timed_step(model: Model, frames: Iterable[Image], *, boundary: Boundary, batch: int) -> Run:
-    """What one run is: `engine` has its input ready, `frame` starts at the pixels."""
+def _timed_steps(
+    models: list[Model], frames: Iterable[Image], *, boundary: Boundary, batch: int
+) -> list[Run]:
+    """What one run is, for each stream: `frame` starts at the pixels, else the input is ready."""
     if boundary == "frame":
         images = _some(frames)
-        return lambda index: _ignore(model(images[index % len(images)]))
-    engine, name = model.engine, model.engine.inputs[0].name
-    batches = _batches(_some(model.preprocess(frame) for frame in frames), batch)
+        return [_frame_run(model, images) for model in models]
+    name = models[0].engine.inputs[0].name
+    batches = _batches(_some(models[0].preprocess(frame) for frame in frames), batch)
     feeds = [{name: tensor} for tensor in batches]
-    return lambda index: _ignore(engine.run(feeds[index % len(feeds)]))
+    return [_engine_run(model, feeds) for model in models]
+
+
+def _frame_run(model: Model, images: list[Image]) -> Run:
+    return lambda index: _ignore(model(images[index % len(images)]))
+
+
+def _engine_run(model: Model, feeds: list[dict[str, Tensor]]) -> Run:
+    return lambda index: _ignore(model.engine.run(feeds[index % len(feeds)]))
 
 
 def _some(items: Iterable[_Item]) -> list[_Item]:
@@ -184,51 +215,3 @@ def _batches(tensors: list[Tensor], batch: int) -> list[Tensor]:
 
 def _ignore(result: object) -> None:
     del result
-
-
-def _obey(run: Run, requests: Iterable[str], reply: Reply) -> None:
-    done = 0
-    for line in requests:
-        try:
-            request = _request(line)
-            if request is None:
-                return
-            runs, warmup = request
-            reply(_visit(run, runs=runs, warmup=warmup, first=done))
-            done += runs + warmup
-        except EdgecnnError as error:
-            reply(error_reply(error))
-
-
-def _visit(run: Run, *, runs: int, warmup: int, first: int) -> dict[str, Any]:
-    measure(run, runs=warmup, first=first)
-    wall_ns, cpu_ns = time.perf_counter_ns(), time.process_time_ns()
-    latencies_ns = measure(run, runs=runs, first=first + warmup)
-    return {
-        "latencies_ns": latencies_ns,
-        "wall_ns": time.perf_counter_ns() - wall_ns,
-        "cpu_ns": time.process_time_ns() - cpu_ns,
-        "peak_rss_bytes": peak_rss_bytes(),
-    }
-
-
-def _request(line: str) -> tuple[int, int] | None:
-    """(runs, warmup), or None for the end; raises UsageError for anything else."""
-    try:
-        document = json.loads(line)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise UsageError(f"not a JSON object: {line.strip()[:80]!r}", hint=_REQUEST_HINT)
-    if document == {"quit": True}:
-        return None
-    counts = (document.get("run"), document.get("warmup", 0))
-    whole = all(isinstance(count, int) and not isinstance(count, bool) for count in counts)
-    if set(document) - {"run", "warmup"} or not whole:
-        raise UsageError(f"not a request: {line.strip()[:80]!r}", hint=_REQUEST_HINT)
-    if not 1 <= counts[0] <= MAX_RUNS or not 0 <= counts[1] <= MAX_RUNS:  # type: ignore[operator]
-        raise UsageError(f"runs out of range: {line.strip()[:80]!r}", hint=_REQUEST_HINT)
-    return counts  # type: ignore[return-value]
-
-
-_REQUEST_HINT = f'{{"run": 1 to {MAX_RUNS}, "warmup": 0 or more}} or {{"quit": true}}'

@@ -69,6 +69,18 @@ def load_weights(
     return _loaded(spec, path, checkpoint, source=f"file {path.name}")
 
 
+def local_choice(spec: ModelSpec, *, cache: Path) -> str:
+    """The published weights that are on this machine already, else "random"."""
+    for weights in spec.weights:
+        if weights.package is not None:
+            here = _version(weights.package) is not None
+        else:
+            here = (cache / "weights" / weights.file).is_file()
+        if here:
+            return f"official:{weights.tag}"
+    return "random"
+
+
 def _random(spec: ModelSpec, seed: int) -> LoadedWeights:
     network = random_network(spec, seed=seed)
     return LoadedWeights(

@@ -17,9 +17,13 @@ READY = {
     "sha256": "ab", "engine": "toy", "facts": {"engine": "toy 1"}, "precision": "fp32",
     "boundary": "engine", "batch": 1, "threads": 1, "emulated": None, "load_ms": 1.5,
     "first_run_ms": 0.5, "warmup_runs": 10, "run_ns": 1000, "rss_before_load_bytes": 1,
-    "peak_rss_bytes": 2,
+    "peak_rss_bytes": 2, "streams": 1, "energy": [], "no_energy": "no power sensor",
 }  # fmt: skip
-VISIT = {"latencies_ns": [5, 6], "wall_ns": 20, "cpu_ns": 15, "peak_rss_bytes": 3}
+STATE = {"throttle_counts": {"CPU heat": 1}, "held_back": [], "clock_mhz": 2400.0}
+VISIT = {
+    "latencies_ns": [5, 6], "wall_ns": 20, "cpu_ns": 15, "peak_rss_bytes": 3, "waited_ns": None,
+    "energy_j": None, "state": STATE,
+}  # fmt: skip
 
 
 class ScriptedDevice:
@@ -71,11 +75,21 @@ def test_garbage_instead_of_ready_is_said_to_be_garbage(line: object) -> None:
 @pytest.mark.parametrize(
     "line",
     ["{", {"latencies_ns": [5]}, VISIT | {"latencies_ns": [5, "6"]},
-     VISIT | {"latencies_ns": [5, 0]}, VISIT | {"latencies_ns": [5, 6, 7]}],
+     VISIT | {"latencies_ns": [5, 0]}, VISIT | {"latencies_ns": [5, 6, 7]},
+     VISIT | {"state": None}, VISIT | {"state": {}}, VISIT | {"energy_j": "much"},
+     VISIT | {"state": STATE | {"throttle_counts": {"CPU heat": "often"}}}],
 )  # fmt: skip
 def test_garbage_instead_of_latencies_is_never_taken_for_some(line: object) -> None:
     with worker({"ready": READY}, line) as there, pytest.raises(DeviceError, match=r"net\.onnx"):
         there.visit(runs=2, warmup=0)
+
+
+def test_a_rest_brings_what_the_device_spent_and_how_it_fares() -> None:
+    rest = {"wall_ns": 10_000_000, "energy_j": 0.02, "state": STATE}
+    with worker({"ready": READY}, rest) as there:
+        found = there.rest(0.01)
+    assert (found.wall_ns, found.energy_j) == (10_000_000, 0.02)
+    assert found.state["throttle_counts"] == {"CPU heat": 1}
 
 
 def test_its_own_errors_are_raised_as_such() -> None:

@@ -47,9 +47,14 @@ def autocorrelated(random: np.random.Generator, blocks: int, runs: int) -> Block
     return NS * np.exp(0.1 * level).reshape(blocks, runs)
 
 
-ENGINES: dict[str, Engine] = {
-    engine.__name__: engine for engine in (lognormal, heavy_tail, bimodal, by_block, autocorrelated)
-}
+def drift(random: np.random.Generator, blocks: int, runs: int) -> Blocks:
+    """Each run is a little slower than the one before: 5 % from the first to the last."""
+    heat = np.linspace(0, 0.05, blocks * runs).reshape(blocks, runs)
+    return NS * np.exp(heat + random.normal(0, 0.05, (blocks, runs)))
+
+
+_ALL = (lognormal, heavy_tail, bimodal, by_block, autocorrelated, drift)
+ENGINES: dict[str, Engine] = {engine.__name__: engine for engine in _ALL}
 
 
 def truth(engine: Engine, p: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from edgecnn.profiling.compare import (
@@ -15,6 +16,7 @@ from edgecnn.profiling.compare import (
     names,
     on_front,
 )
+from edgecnn.profiling.records import Around, Profile, State
 from tests.profiling.made_up import made_up_profile
 
 FLOAT = made_up_profile("mobilenetv2", "fp32", p50_ms=4.4, top1=0.72)
@@ -72,10 +74,58 @@ def test_two_percent_is_never_a_verdict_however_many_runs() -> None:
     assert not found.differs
 
 
-def test_emulated_times_are_not_compared() -> None:
-    found = compare(dataclasses.replace(INT8, state="emulated"), FLOAT)
-    assert found.verdict == "not compared: emulated"
-    assert not found.differs
+@pytest.mark.parametrize("state", ["drifting", "throttled", "emulated"])
+def test_marked_runs_give_no_verdict_unless_asked(state: State) -> None:
+    marked = dataclasses.replace(INT8, state=state)
+    for pair in ((marked, FLOAT), (FLOAT, marked)):
+        found = compare(*pair)
+        assert found.verdict == f"not compared: {state}"
+        assert not found.differs
+    assert "faster" in compare(marked, FLOAT, use_marked=True).verdict
+
+
+def test_runs_that_were_not_measured_together_are_not_paired() -> None:
+    level = np.exp(np.random.default_rng(5).normal(0, 0.1, 12))
+    blocks = [factor * block for factor, block in zip(level, FLOAT.measurement.blocks, strict=True)]
+    slow = dataclasses.replace(
+        FLOAT.measurement, latencies_ns=tuple(int(value) for value in np.concatenate(blocks))
+    )
+    together = dataclasses.replace(FLOAT, measurement=slow)
+    half = dataclasses.replace(slow, latencies_ns=tuple(value // 2 for value in slow.latencies_ns))
+    twin = dataclasses.replace(INT8, measurement=half)
+    other = dataclasses.replace(half, session="another day")
+    assert compare(twin, together).ratio.half_width < 0.01, "blocks swing alike"
+    apart = compare(dataclasses.replace(INT8, measurement=other), together).ratio
+    assert apart.half_width > 0.1
+    assert apart.low < 2 < apart.high
+
+
+def test_other_boundaries_are_not_compared() -> None:
+    frame = dataclasses.replace(FLOAT.measurement, boundary="frame")
+    found = compare(INT8, dataclasses.replace(FLOAT, measurement=frame))
+    assert found.verdict == "not compared: engine and frame"
+
+
+def throughput_of(seconds_a_block: float, *, batch: int = 1) -> Profile:
+    around = tuple(Around(float(i), int(seconds_a_block * 1e9)) for i in range(12))
+    measured = dataclasses.replace(
+        FLOAT.measurement, boundary="throughput", batch=batch, streams=2, around=around
+    )
+    return dataclasses.replace(FLOAT, measurement=measured)
+
+
+def test_throughput_is_images_a_second_of_all_streams() -> None:
+    found = latency(throughput_of(0.1))
+    assert found.images_per_s is not None
+    assert found.images_per_s.value == pytest.approx(500)  # 50 runs in 0.1 s
+    assert found.cost.value == pytest.approx(2.0)
+    assert latency(FLOAT).images_per_s is None
+
+
+def test_throughput_is_compared_by_the_image_whatever_the_batch() -> None:
+    found = compare(throughput_of(0.1, batch=4), throughput_of(0.2))
+    assert found.ratio.value == pytest.approx(8)
+    assert found.differs
 
 
 def test_p99_is_told_only_from_459_runs_on() -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from itertools import islice
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgecnn.profiling.plan import BLOCKS, blocks_needed, make_plan, visiting_orders
-from edgecnn.profiling.state import state_of
 from edgecnn.profiling.statistics import MIN_BLOCKS, MIN_RUNS_P99
 
 MS = 1_000_000
@@ -77,22 +75,3 @@ def test_the_time_limit_ends_it_too() -> None:
 
 def test_but_not_before_blocks_say_something() -> None:
     assert needed([blocks_of(0.3, 1)], elapsed_s=500) >= MIN_BLOCKS
-
-
-@pytest.mark.parametrize(
-    ("levels", "state"),
-    [
-        (np.ones(12), "stable"),
-        (np.linspace(1, 1.2, 12), "drifting"),
-        (np.linspace(1.2, 1, 12), "drifting"),
-        (np.linspace(1, 1.02, 12), "stable"),
-        (np.repeat([1.0, 1.5], 6), "drifting"),
-    ],
-)
-def test_a_run_that_changes_speed_is_marked(levels: NDArray[np.float64], state: str) -> None:
-    blocks = [level * block for level, block in zip(levels, blocks_of(0.005, 12), strict=True)]
-    assert state_of(blocks, emulated=None) == state
-
-
-def test_an_emulated_run_is_marked_whatever_it_looks_like() -> None:
-    assert state_of(blocks_of(0.005, 12), emulated="qemu-aarch64") == "emulated"

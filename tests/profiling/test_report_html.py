@@ -14,14 +14,38 @@ import numpy as np
 import pytest
 
 from edgecnn.errors import FileError
-from edgecnn.profiling.records import Profile
+from edgecnn.profiling.records import Around, Profile
 from edgecnn.profiling.report import html_page, report_name, summarize, write_html
 from tests.profiling.made_up import made_up_profile, made_up_report
 
 STRANGER = "</script><img src=x onerror=alert(1)>\x1b[31m\udcff'\"&"
 
+
+def on_a_board(profile: Profile) -> Profile:
+    """The same with all that a board tells: clock, heat, energy, waiting; and how large it is."""
+    measured = profile.measurement
+    states = ({"clock_mhz": 2400.0 - 100 * i, "temperature_c": 50.0 + i} for i in range(12))
+    around = tuple(
+        Around(
+            started_s=2.0 * i,
+            wall_ns=int(block.sum()),
+            waited_ns=1000,
+            energy_j=0.5 + block.sum() / 1e9,
+            state={"throttle_counts": {}, "held_back": [], **state},
+        )
+        for i, (block, state) in enumerate(zip(measured.blocks, states, strict=True))
+    )
+    return dataclasses.replace(
+        profile,
+        measurement=dataclasses.replace(measured, around=around),
+        parameters=3_500_000,
+        macs=300_000_000,
+        energy={"sources": ["VDD_IN (INA3221)"], "idle_w": 0.5},
+    )
+
+
 PROFILES = (
-    made_up_profile("mobilenetv2", "fp32", p50_ms=4.4, top1=0.72),
+    on_a_board(made_up_profile("mobilenetv2", "fp32", p50_ms=4.4, top1=0.72)),
     made_up_profile("mobilenetv2", "int8", p50_ms=2.1, top1=0.71),
     made_up_profile("resnet50", "fp32", p50_ms=38, top1=0.81),
     made_up_profile("resnet50", "int8", p50_ms=12, top1=0.80),
@@ -103,6 +127,57 @@ def test_files_without_accuracy_are_named_beside_the_plot() -> None:
     assert "Not shown, without measured accuracy: lenet5 fp32." in page
 
 
+def test_what_a_board_tells_over_time_is_drawn_and_what_it_does_not_is_said(page: str) -> None:
+    assert "The measurement over time" in words(page)
+    assert "Not told by this device" not in page
+    assert "VDD_IN (INA3221); net is less the 0.5 W of the device at rest" in words(page)
+    silent = on_a_board(made_up_profile("net", "fp32", p50_ms=4))
+    around = tuple(
+        dataclasses.replace(each, state={"clock_mhz": "unavailable: virtual machine"})
+        for each in silent.measurement.around
+    )
+    measured = dataclasses.replace(silent.measurement, around=around)
+    text = words(page_of(dataclasses.replace(silent, measurement=measured)))
+    assert "Not told by this device: clock, MHz, hottest, °C." in text
+    assert "The measurement over time" not in words(page_of(*PROFILES[1:]))
+
+
+def test_throughput_has_a_column_and_an_axis() -> None:
+    profile = on_a_board(made_up_profile("net", "fp32", p50_ms=4, top1=0.7))
+    measured = dataclasses.replace(profile.measurement, boundary="throughput", streams=2)
+    page = page_of(dataclasses.replace(profile, measurement=measured))
+    assert "images/s" in words(page)
+    assert "time for an image with all streams busy" in page
+
+
+def test_published_accuracy_stands_apart_with_its_source() -> None:
+    said = {"published": {"top1": 71.6, "source": "torchvision <V1>"}}
+    page = page_of(made_up_profile("vgg16", "fp32", p50_ms=150, provenance=said))
+    assert "<i>published 71.6</i>" in page
+    assert "vgg16 fp32: 71.6 % (torchvision <V1>)" in words(page)
+
+
+def test_why_a_run_is_marked_stands_on_the_page() -> None:
+    marked = made_up_profile("net", "fp32", p50_ms=4, state="throttled")
+    text = words(page_of(dataclasses.replace(marked, why="CPU heat: 3 times")))
+    assert "Not a steady run: net fp32 throttled (CPU heat: 3 times)." in text
+
+
+def test_what_was_different_after_the_measurement_is_told() -> None:
+    report = made_up_report(PROFILES[0])
+    report = dataclasses.replace(report, device_after={**report.device, "temperature_c": 71.5})
+    text = words(html_page(summarize(report)))
+    assert "hottest sensor, °C 48.3; after the measurement 71.5" in text
+
+
+def test_twenty_files_of_5000_samples_make_a_small_page() -> None:
+    many = [
+        on_a_board(made_up_profile(f"net{index}", "fp32", p50_ms=4 + index, top1=0.7, runs=417))
+        for index in range(20)
+    ]
+    assert len(page_of(*many)) < 8_000_000
+
+
 def test_runs_beyond_a_plot_are_counted_in_words() -> None:
     profile = made_up_profile("net", "fp32", p50_ms=4)
     latencies = np.array(profile.measurement.latencies_ns)
@@ -135,6 +210,14 @@ addEventListener("load", () => setTimeout(() => {
   const root = document.documentElement;
   root.dataset.sideways = root.scrollWidth > root.clientWidth ? "yes" : "no";
   root.dataset.width = root.clientWidth;
+  const names = () => [...document.querySelectorAll("tbody th")].map((cell) => cell.textContent);
+  const button = document.querySelectorAll(".sortable button")[1];
+  button.focus();
+  root.dataset.focused = document.activeElement === button ? "yes" : "no";
+  for (const turn of ["up", "down"]) {
+    document.activeElement.click();
+    root.dataset[turn] = names().join("; ") + " " + button.parentElement.ariaSort;
+  }
 }, 4000));
 </script></body>"""
 
@@ -176,11 +259,17 @@ def test_a_browser_draws_every_plot_and_has_nothing_to_complain_of(
     dom, log = seen(chromium, page, tmp_path, width=width, dark=dark)
     assert "CONSOLE" not in log, "no error and no warning"
     assert 'data-drawn="yes"' in dom
-    assert _without_library(dom).count("<svg") == 1 + 2 * len(PROFILES)
+    pages = 1 + 1 + 1 + 3  # latency, operations, the measurement over time and its three strips
+    assert _without_library(dom).count("<svg") == pages + 2 * len(PROFILES)
     assert 'data-sideways="no"' in dom, "only the table scrolls sideways"
     for name in ("mobilenetv2", "resnet50", "vgg16"):
         assert re.search(rf"<text[^>]*>{name}</text>", dom), "labels are text, not pictures"
     assert not re.search(r"""(?:src|href)\s*=\s*["']\s*(?:https?:)?//""", _without_library(dom))
+
+    assert 'data-focused="yes"' in dom, "the keyboard reaches the titles that sort"
+    order = ["mobilenetv2 int8", "mobilenetv2 fp32", "resnet50 int8", "resnet50 fp32", "vgg16 int8"]
+    assert f'data-up="{"; ".join(order)} ascending"' in dom
+    assert f'data-down="{"; ".join(reversed(order))} descending"' in dom
 
 
 def test_a_browser_runs_nobody_s_words(chromium: str, tmp_path: Path) -> None:

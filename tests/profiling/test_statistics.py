@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from edgecnn.profiling.compare import compare
+from edgecnn.profiling.records import Profile
 from edgecnn.profiling.statistics import (
     MIN_RUNS_P99,
     Interval,
@@ -20,10 +24,13 @@ from edgecnn.profiling.statistics import (
     quantile_intervals,
     ratio_interval,
     student_t,
+    unpaired_ratio_interval,
     wilson_interval,
 )
+from tests.profiling.made_up import made_up_profile
 from tests.profiling.simulated import ENGINES, Engine, by_block, lognormal, truth
 
+ANY = made_up_profile("net", "fp32", p50_ms=1)
 LATENCIES = st.lists(
     st.lists(st.integers(1, 10**9), min_size=1, max_size=30), min_size=4, max_size=12
 )
@@ -125,7 +132,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(name: str, p: float) -> N
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("p", [0.5, 0.9])
 def test_in_a_thousand_profiles_too(name: str, p: float) -> None:
-    assert 0.925 <= covered(ENGINES[name], p, 1000) <= 0.975
+    assert 0.93 <= covered(ENGINES[name], p, 1000) <= 0.97
 
 
 # Ratios
@@ -157,25 +164,63 @@ def test_what_slows_a_whole_block_down_leaves_the_ratio_alone() -> None:
     assert ratio.high - ratio.low < 0.2, "blocks swing by 20 %, the paired ratio must not"
 
 
-def wrongly_claimed(engine: Engine, comparisons: int) -> float:
-    """How often the same engine is called faster or slower than itself."""
+def ratios_covered(engine: Engine, comparisons: int) -> float:
+    """How often the interval of a file's speed-up over itself holds 1."""
     random = np.random.default_rng(12)
     pairs = (
         (list(engine(random, 12, 40)), list(engine(random, 12, 40))) for _ in range(comparisons)
     )
-    sure = [ratio_interval(a, b, confidence=0.99) for a, b in pairs]
-    return float(np.mean([each.low > 1 or each.high < 1 for each in sure]))
+    intervals = [ratio_interval(a, b) for a, b in pairs]
+    return float(np.mean([each.low <= 1 <= each.high for each in intervals]))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_ratios_hold_the_truth_as_often_as_they_say(name: str) -> None:
+    assert ratios_covered(ENGINES[name], 100) >= 0.88
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_in_a_thousand_comparisons_too(name: str) -> None:
+    # Two modes make ratios with long tails, for which Student's interval is a little too wide.
+    assert 0.93 <= ratios_covered(ENGINES[name], 1000) <= 0.975
+
+
+def test_without_pairs_the_ratio_is_less_sure_and_still_right() -> None:
+    random = np.random.default_rng(6)
+    held = []
+    for _ in range(200):
+        a, b = by_block(random, 12, 40), by_block(random, 9, 40)
+        found = unpaired_ratio_interval(list(2 * a), list(b))
+        held.append(found.low <= 2 <= found.high)
+    assert 0.91 <= np.mean(held) <= 0.99
+
+
+def wrongly_claimed(engine: Engine, comparisons: int) -> float:
+    """How often a file is called faster than itself."""
+    random = np.random.default_rng(12)
+
+    def profile() -> Profile:
+        latencies = engine(random, 12, 40).ravel()
+        measured = dataclasses.replace(
+            ANY.measurement,
+            latencies_ns=tuple(int(value) for value in latencies),
+            block_runs=(40,) * 12,
+        )
+        return dataclasses.replace(ANY, measurement=measured)
+
+    verdicts = [compare(profile(), profile()).verdict for _ in range(comparisons)]
+    return float(np.mean(["faster" in verdict for verdict in verdicts]))
 
 
 def test_the_same_engine_is_hardly_ever_called_faster_than_itself() -> None:
-    assert np.mean([wrongly_claimed(engine, 100) for engine in ENGINES.values()]) <= 0.02
+    assert np.mean([wrongly_claimed(engine, 100) for engine in ENGINES.values()]) <= 0.01
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_not_even_in_a_thousand_comparisons(name: str) -> None:
-    # Both directions together; 'faster' is half of them.
-    assert wrongly_claimed(ENGINES[name], 1000) <= 0.02
+    assert wrongly_claimed(ENGINES[name], 1000) <= 0.01
 
 
 # Drift

@@ -29,7 +29,8 @@ def raspberry_pi(tmp_path: Path) -> Path:
         {
             "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
             "proc/cpuinfo": "".join(core.format(index) for index in range(4)),
-            "proc/meminfo": "MemTotal:        8245248 kB\nMemFree: 1 kB\n",
+            "proc/meminfo": "MemTotal:        8245248 kB\nMemFree: 1 kB\nMemAvailable: 99 kB\n"
+            "SwapTotal: 40 kB\nSwapFree: 30 kB\n",
             "proc/loadavg": "0.42 0.30 0.20 1/200 1234\n",
             "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand\n",
             "sys/devices/system/cpu/cpu3/cpufreq/scaling_governor": "performance\n",
@@ -53,6 +54,8 @@ def test_a_raspberry_pi_is_recognised(raspberry_pi: Path) -> None:
     assert facts["cpu"] == "Cortex-A76"
     assert facts["isa"] == ["asimd", "asimddp", "asimdhp"]
     assert facts["memory_bytes"] == 8_245_248 * 1024
+    assert facts["memory_available_bytes"] == 99 * 1024
+    assert facts["swap_used_bytes"] == 10 * 1024
     assert facts["load_1min"] == 0.42
 
 
@@ -84,7 +87,15 @@ def test_a_virtual_machine_says_why_it_has_no_clock(virtual_machine: Path) -> No
 
 def test_what_is_missing_is_never_a_number(tmp_path: Path) -> None:
     facts = device_facts(tmp_path)
-    missing = ("model", "memory_bytes", "governor", "clock_mhz", "temperature_c", "load_1min")
+    missing = (
+        "model",
+        "memory_bytes",
+        "swap_used_bytes",
+        "governor",
+        "clock_mhz",
+        "temperature_c",
+        "load_1min",
+    )
     for name in missing:
         assert str(facts[name]).startswith("unavailable: "), name
     assert facts["isa"] == []

@@ -6,8 +6,12 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-from edgecnn.runtime.measure import measure, warm_up
+import numpy as np
+import pytest
+
+from edgecnn.runtime.measure import change_point, measure, measure_streams, warm_up
 
 MS = 1_000_000
 
@@ -77,6 +81,49 @@ def test_warm_up_gives_up_on_a_device_that_never_settles() -> None:
 def test_warm_up_makes_one_run_of_a_very_slow_model() -> None:
     engine = FakeEngine(itertools.repeat(20_000 * MS))
     assert len(warm_up(engine.run, clock=engine.clock)) == 1
+
+
+def test_warm_up_goes_on_where_a_late_change_comes() -> None:
+    # Steady for longer than the floor, then a governor steps in.
+    steps = itertools.chain(itertools.repeat(40 * MS, 6), itertools.repeat(20 * MS))
+    engine = FakeEngine(steps)
+    latencies_ns = warm_up(engine.run, clock=engine.clock)
+    assert len(latencies_ns) >= 15
+    assert latencies_ns[-5:] == (20 * MS,) * 5
+
+
+def test_a_change_point_is_found_where_it_is() -> None:
+    random = np.random.default_rng(1)
+    values = [*random.normal(10, 1, 60), *random.normal(8, 1, 40)]
+    split, chance = change_point(values)
+    assert abs(split - 60) <= 3
+    assert chance < 1e-6
+
+
+def test_no_change_point_is_claimed_in_noise_more_often_than_chance() -> None:
+    random = np.random.default_rng(2)
+    chances = [change_point(list(random.normal(10, 1, 50)))[1] for _ in range(300)]
+    assert np.mean(np.array(chances) <= 0.05) <= 0.06
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0], [3, 3, 3, 3]])
+def test_what_stays_the_same_has_no_change_point(values: list[float]) -> None:
+    assert change_point(values)[1] == 1.0
+
+
+def test_streams_share_the_runs_and_keep_their_order() -> None:
+    seen: list[int] = []
+
+    def run(index: int) -> None:
+        seen.append(index)
+        time.sleep(0.002 * (index % 2 + 1))
+
+    with ThreadPoolExecutor(3) as executor:
+        latencies_ns = measure_streams([run] * 3, runs=30, first=7, executor=executor)
+    assert sorted(seen) == list(range(7, 37))
+    assert len(latencies_ns) == 30
+    odd, even = latencies_ns[0::2], latencies_ns[1::2]  # it starts at 7
+    assert statistics.median(odd) > statistics.median(even)
 
 
 def test_the_real_clock_counts_real_time() -> None:

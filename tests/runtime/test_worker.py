@@ -70,6 +70,7 @@ def test_memory_is_what_this_process_held_not_its_parent(folder: Path) -> None:
 
 def test_what_it_does_not_understand_is_answered_and_survived(folder: Path) -> None:
     strange = (
+        '{"rest_s": 0}', '{"rest_s": "1"}', '{"rest_s": 1e9}', '{"rest_s": 1, "run": 1}',
         "garbage", "[]", "{}", '{"run": 0}', '{"run": "7"}', '{"run": true}', '{"run": 1e3}',
         '{"run": 1, "warmup": -1}', '{"run": 10000000}', '{"run": 1, "shell": "ls"}', "",
     )  # fmt: skip
@@ -90,6 +91,29 @@ def test_a_frame_is_timed_from_its_pixels_to_its_classes(folder: Path) -> None:
     assert min(said[1]["latencies_ns"]) > min(bare[1]["latencies_ns"])
 
 
+def test_throughput_keeps_several_runs_under_way(folder: Path) -> None:
+    net, two = str(folder / "net.onnx"), ("--boundary", "throughput", "--streams", "2")
+    _, said = answers(folder, net, *two, requests='{"run": 200}\n{"run": 3}\n')
+    ready, visit, short = said[0]["ready"], said[1], said[2]
+    assert (ready["boundary"], ready["streams"], ready["threads"]) == ("throughput", 2, 1)
+    assert len(visit["latencies_ns"]) == 200
+    assert len(short["latencies_ns"]) == 3
+    assert sum(visit["latencies_ns"]) < 2 * visit["wall_ns"]
+
+
+def test_it_rests_when_told_and_says_how_the_device_fares(folder: Path) -> None:
+    requests = '{"rest_s": 0.05}\n{"run": 1}\n'
+    _, said = answers(folder, str(folder / "net.onnx"), requests=requests)
+    ready, rest, visit = said[0]["ready"], said[1], said[2]
+    assert rest["wall_ns"] >= 50_000_000
+    for answer in (rest, visit):
+        assert {"clock_mhz", "temperature_c", "throttle_counts", "held_back"} <= set(
+            answer["state"]
+        )
+    assert bool(ready["energy"]) != bool(ready["no_energy"]), "a sensor, or why there is none"
+    assert (rest["energy_j"] is None) == (not ready["energy"])
+
+
 def test_an_open_batch_takes_what_is_asked(folder: Path) -> None:
     _, said = answers(folder, str(folder / "open.onnx"), "--batch", "4", requests='{"run": 1}\n')
     assert said[0]["ready"]["batch"] == 4
@@ -101,6 +125,7 @@ def test_an_open_batch_takes_what_is_asked(folder: Path) -> None:
         (["net.onnx", "--batch", "4"], "UsageError", "batches of 1, not 4"),
         (["open.onnx", "--batch", "4", "--boundary", "frame"], "UsageError", "one frame"),
         (["net.onnx", "--engine", "abacus"], "UsageError", "abacus"),
+        (["net.onnx", "--streams", "2"], "UsageError", "one run at a time, not 2"),
         (["nowhere.onnx"], "FileError", "nowhere.onnx"),
         (["frames.npz"], "ModelError", "frames.npz"),
     ],
@@ -132,7 +157,8 @@ def test_libraries_that_print_do_not_break_the_protocol() -> None:
     script = (
         "import os, sys; from edgecnn.runtime.__main__ import main;"
         "import edgecnn.runtime.__main__ as m;"
-        "m.device_facts = lambda: (os.write(1, b'native noise\\n'), print('noise'), {'ok': 1})[2];"
+        "noisy = lambda root: (os.write(1, b'native noise\\n'), print('noise'), {'ok': 1})[2];"
+        "m.device_facts = noisy;"
         "sys.exit(main(['facts']))"
     )
     done = subprocess.run(

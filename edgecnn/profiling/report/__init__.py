@@ -2,10 +2,14 @@
 
 from edgecnn.profiling.report.html import html_page, report_name, write_html
 from edgecnn.profiling.report.json import evaluation_document, profile_document
+from edgecnn.profiling.report.saved import read_report
 from edgecnn.profiling.report.summary import Summary, summarize
 from edgecnn.profiling.report.text import device_line, evaluation_table, profile_table
+from edgecnn.profiling.report.write import FORMS, PICTURES, write_plot, write_report
 
 __all__ = [
+    "FORMS",
+    "PICTURES",
     "Summary",
     "device_line",
     "evaluation_document",
@@ -13,7 +17,10 @@ __all__ = [
     "html_page",
     "profile_document",
     "profile_table",
+    "read_report",
     "report_name",
     "summarize",
     "write_html",
+    "write_plot",
+    "write_report",
 ]

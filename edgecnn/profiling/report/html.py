@@ -18,7 +18,8 @@ from edgecnn import __version__
 from edgecnn.errors import EdgecnnError
 from edgecnn.files import write_text
 from edgecnn.profiling.report.latencies import latency_plot
-from edgecnn.profiling.report.scatter import accuracy_plot
+from edgecnn.profiling.report.pace import STRIPS, has_pace, pace_plot, strips
+from edgecnn.profiling.report.scatter import OPERATIONS, Cost, accuracy_plot, cost_of, shown
 from edgecnn.profiling.report.spread import (
     beyond,
     blocks_data,
@@ -56,8 +57,10 @@ def html_page(summary: Summary) -> str:
         plot_note=escaped(_plot_note(summary)),
         table=files_table(summary),
         table_note=escaped(_table_note(summary)),
+        operations=_operations(summary),
+        pace=_pace(summary),
         spreads="\n".join(_spread(index, row) for index, row in enumerate(summary.rows)),
-        device=device_list(summary.report.device),
+        device=device_list(summary.report.device, summary.report.device_after),
         method=method_list(summary),
         plots=_as_data(_plots(summary)),
         library=_library(),
@@ -120,6 +123,36 @@ def _table_note(summary: Summary) -> str:
     return note
 
 
+def _operations(summary: Summary) -> str:
+    """The section of accuracy against operations, where these are known."""
+    if not shown(summary, OPERATIONS):
+        return ""
+    title = "Accuracy against operations"
+    return (
+        f"<section>\n<h2>{title}</h2>\n{_plot_box('operations', None, title)}\n"
+        '<p class="note">The area of a bubble is the number of parameters. What a network has to'
+        " compute says less of its latency than one thinks: compare with the plot above.</p>\n"
+        "</section>"
+    )
+
+
+def _pace(summary: Summary) -> str:
+    """The section of the measurement over time, and in words what the device did not tell."""
+    if not has_pace(summary):
+        return ""
+    there = strips(summary)
+    titles = {strip.name: strip.title for strip in STRIPS}
+    boxes = [_plot_box("pace", None, "Each block against the median of its file, over time")]
+    boxes += [_plot_box(name, None, f"{titles[name]}, over time") for name in there]
+    silent = [title for name, title in titles.items() if name not in there]
+    told = "Each point is a block of runs; what others took is time that runs waited for a CPU."
+    told += f" Not told by this device: {', '.join(silent)}." if silent else ""
+    note = f'<p class="note">{told}</p>'
+    return "\n".join(
+        ["<section>", "<h2>The measurement over time</h2>", *boxes, note, "</section>"]
+    )
+
+
 def _spread(index: int, row: Row) -> str:
     name, own = escaped(row.name), color_of(row.profile.precision)
     return (
@@ -130,11 +163,10 @@ def _spread(index: int, row: Row) -> str:
     )
 
 
-def _plot_box(plot: str, index: int, label: str) -> str:
-    return (
-        f'<div class="plot" role="figure" aria-label="{label}"'
-        f' data-plot="{plot}" data-own="{index}"></div>'
-    )
+def _plot_box(plot: str, index: int | None, label: str) -> str:
+    """Where a plot is drawn; `index` is that of the file whose data it shows."""
+    own = "" if index is None else f' data-own="{index}"'
+    return f'<div class="plot" role="figure" aria-label="{label}" data-plot="{plot}"{own}></div>'
 
 
 def _percentiles(row: Row) -> str:
@@ -154,15 +186,25 @@ def _percentiles(row: Row) -> str:
 
 def _plots(summary: Summary) -> dict[str, Any]:
     """The plots, and for those that all files share the data of each file."""
-    main: dict[str, Any] = {"wide": latency_plot(summary)}
+    plots: dict[str, Any] = {"main": {"wide": latency_plot(summary)}}
     if summary.has_accuracy:
-        main = {
-            "wide": accuracy_plot(summary, width_px=_WIDE_PX),
-            "narrow": accuracy_plot(summary, width_px=_NARROW_PX),
-        }
+        plots["main"] = _both_widths(summary, cost_of(summary))
+    if shown(summary, OPERATIONS):
+        plots["operations"] = _both_widths(summary, OPERATIONS)
+    if has_pace(summary):
+        plots["pace"] = {"wide": pace_plot(summary)}
+        plots |= {name: {"wide": plot} for name, plot in strips(summary).items()}
     own = [{"spread": spread_data(row), "blocks": blocks_data(row)} for row in summary.rows]
     shared = {"spread": {"wide": spread_plot()}, "blocks": {"wide": blocks_plot()}}
-    return {"main": main, **shared, "own": own}
+    return {**plots, **shared, "own": own}
+
+
+def _both_widths(summary: Summary, cost: Cost) -> dict[str, Any]:
+    widths = {"wide": _WIDE_PX, "narrow": _NARROW_PX}
+    return {
+        name: accuracy_plot(summary, width_px=width_px, cost=cost)
+        for name, width_px in widths.items()
+    }
 
 
 def _as_data(document: Mapping[str, Any]) -> str:

@@ -5,10 +5,14 @@ Latencies are in ms, samples in ns, sizes in bytes, accuracies in percent.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgecnn.profiling.records import Accuracy, Evaluation, Paired
+from edgecnn.contract import to_json
+from edgecnn.profiling.energy import energy_mj
+from edgecnn.profiling.records import Accuracy, Evaluation, Measurement, Paired, Profile
 from edgecnn.profiling.report.summary import Row, Summary, published_top1
 from edgecnn.profiling.statistics import Interval
 
@@ -27,6 +31,9 @@ def profile_document(summary: Summary) -> dict[str, Any]:
         "format": FORMAT,
         "created": report.created.isoformat(),
         "device": {"name": report.device_name, **report.device},
+        "device_after": dict(report.device_after),
+        "mixed": list(report.mixed),
+        "blocks_missing": report.blocks_missing,
         "profiles": [_profile(row) for row in summary.rows],
         "comparisons": [_comparison(row) for row in summary.rows if row.comparison],
         "warnings": list(summary.warnings),
@@ -46,7 +53,11 @@ def _profile(row: Row) -> dict[str, Any]:
         "boundary": measured.boundary,
         "threads": measured.threads,
         "batch": measured.batch,
+        "streams": measured.streams,
+        "session": measured.session,
+        "origin": profile.origin,
         "state": profile.state,
+        "why": profile.why,
         "n": len(measured.latencies_ns),
         "warmup": measured.warmup,
         "latency_ms": {
@@ -55,6 +66,7 @@ def _profile(row: Row) -> dict[str, Any]:
             "p99": _interval(latency.p99) if latency.p99 else None,
         },
         "p99_missing_runs": latency.missing_runs,
+        "images_per_s": _interval(latency.images_per_s) if latency.images_per_s else None,
         "cpu_share": measured.cpu_share,
         "size_bytes": profile.size_bytes,
         "load_ms": profile.load_ms,
@@ -65,10 +77,26 @@ def _profile(row: Row) -> dict[str, Any]:
         "published_top1": published_top1(profile),
         "random_weights": profile.contract.random_weights,
         "on_front": row.on_front,
-        "energy_mj": dict(profile.energy),
+        "energy_mj": energy_mj(profile),
+        "parameters": profile.parameters,
+        "macs": profile.macs,
+        "contract": _contract(profile),
+        "throttle_before": dict(measured.throttle_before),
+        "blocks": _blocks(measured),
         "block_runs": list(measured.block_runs),
         "samples_ns": list(measured.latencies_ns),
     }
+
+
+def _contract(profile: Profile) -> Mapping[str, Any]:
+    """What the file says of itself, without what is long and plays no part here."""
+    brief = dataclasses.replace(profile.contract, labels=(), golden=None)
+    said: Mapping[str, Any] = json.loads(to_json(brief))
+    return said
+
+
+def _blocks(measured: Measurement) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(block) for block in measured.around]
 
 
 def _comparison(row: Row) -> Mapping[str, Any]:

@@ -24,10 +24,43 @@
     await vegaEmbed(box, filled(box, spec), options);
   };
 
+  // One after the other from the top, with a breath between, so that a long page can be read,
+  // sorted and scrolled while the rest of it is drawn.
+  const breath = () => new Promise((resolve) => setTimeout(resolve));
+
   const drawAll = async () => {
-    for (const box of document.querySelectorAll("[data-plot]")) await draw(box);
+    for (const box of document.querySelectorAll("[data-plot]")) {
+      await draw(box);
+      await breath();
+    }
     document.documentElement.dataset.drawn = "yes";
   };
+
+  // Text sorts as text, cells with a key as numbers; what has none comes last.
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    return cell.dataset.key === undefined ? cell.textContent.trim() : Number(cell.dataset.key);
+  };
+  const before = (a, b) => {
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    return typeof a === "number" ? a - b : a.localeCompare(b);
+  };
+  const sort = (button) => {
+    const title = button.parentElement;
+    const body = title.closest("table").tBodies[0];
+    const down = title.getAttribute("aria-sort") === "ascending";
+    for (const other of title.parentElement.cells) other.removeAttribute("aria-sort");
+    title.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const order = (a, b) => {
+      const pair = [value(a, title.cellIndex), value(b, title.cellIndex)];
+      const unlike = typeof pair[0] !== typeof pair[1];
+      return before(...pair) * (down && !unlike ? -1 : 1);
+    };
+    body.append(...[...body.rows].sort(order));
+  };
+  for (const button of document.querySelectorAll(".sortable button")) {
+    button.addEventListener("click", () => sort(button));
+  }
 
   window.addEventListener("resize", drawAll);
   drawAll();

@@ -1,9 +1,9 @@
-"""Accuracy against latency: the plot that a report opens with."""
+"""Accuracy against what it costs: latency, the plot that a report opens with, or operations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from edgecnn.profiling.report.style import (
     finished,
 )
 from edgecnn.profiling.report.summary import Row, Summary
+from edgecnn.profiling.statistics import Interval
 
 _HEIGHT_PX = 380
 _AXES_PX = (62, 78)  # what axes and legend take off the width and the height
@@ -29,8 +30,65 @@ _MARGIN = 0.12  # of the range, kept free around the points
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What accuracy is shown against, and what a bubble's area stands for.
+
+    `of` and `size` are None of rows for which nobody knows them: these are left out.
+    """
+
+    title: str
+    short: str
+    of: Callable[[Row], Interval | None]
+    size: Callable[[Row], float | None]
+    size_title: str
+    has_front: bool
+
+
+def _operations(row: Row) -> Interval | None:
+    macs = row.profile.macs
+    return Interval(macs / 1e9, macs / 1e9, macs / 1e9) if macs else None
+
+
+LATENCY = Cost(
+    title="latency, ms (p50, log scale)",
+    short="p50, ms",
+    of=lambda row: row.latency.p50,
+    size=lambda row: row.profile.size_bytes / 1e6,
+    size_title="size, MB",
+    has_front=True,
+)
+THROUGHPUT = Cost(
+    title="time for an image with all streams busy, ms (log scale)",
+    short="ms an image",
+    of=lambda row: row.latency.cost,
+    size=LATENCY.size,
+    size_title=LATENCY.size_title,
+    has_front=True,
+)
+OPERATIONS = Cost(
+    title="multiply-adds of one image, GMAC (log scale)",
+    short="GMAC",
+    of=_operations,
+    size=lambda row: row.profile.parameters and row.profile.parameters / 1e6,
+    size_title="parameters, M",
+    has_front=False,
+)
+
+
+def cost_of(summary: Summary) -> Cost:
+    """Latency, or where throughput was asked for its inverse."""
+    return THROUGHPUT if summary.is_throughput else LATENCY
+
+
+def shown(summary: Summary, cost: Cost) -> list[Row]:
+    """The rows of which both accuracy and cost are known."""
+    rows = [row for row in summary.rows if row.profile.accuracy]
+    return [row for row in rows if cost.of(row) is not None and cost.size(row) is not None]
+
+
+@dataclass(frozen=True, slots=True)
 class _Frame:
-    """The plot's ranges (ms, percent) and its inner size in pixels."""
+    """The plot's ranges (of the cost, and percent) and its inner size in pixels."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -40,55 +98,55 @@ class _Frame:
     def dot(self, value: Spec) -> Dot:
         """Where a point lies, and how large it is."""
         left, right = map(math.log, self.x)
-        across = (math.log(value["p50"]) - left) / (right - left)
+        across = (math.log(value["cost"]) - left) / (right - left)
         up = (value["top1"] - self.y[0]) / (self.y[1] - self.y[0])
         radius = math.sqrt(value["area"] / math.pi)
         return Dot(across * self.width, (1 - up) * self.height, radius)
 
 
-def accuracy_plot(summary: Summary, *, width_px: int) -> Spec:
-    """Top-1 against p50 with 95 % intervals, for a page that leaves it about `width_px`.
+def accuracy_plot(summary: Summary, *, width_px: int, cost: Cost = LATENCY) -> Spec:
+    """Top-1 against a cost with 95 % intervals, for a page that leaves it about `width_px`.
 
-    FP32 and INT8 of a network are joined, the front is drawn, the bubbles' area is the file size.
+    FP32 and INT8 of a network are joined; against latency the front is drawn.
     """
     alt = altair()
-    rows = [row for row in summary.rows if row.profile.accuracy]
-    values = _values(rows)
+    rows = shown(summary, cost)
+    values = _values(rows, cost)
     frame = _frame(values, width_px)
-    x = alt.X("p50:Q", title="latency, ms (p50, log scale)").scale(
-        type="log", domain=list(frame.x), nice=False
-    )
+    x = alt.X("cost:Q", title=cost.title).scale(type="log", domain=list(frame.x), nice=False)
     y = alt.Y("top1:Q", title="top-1, %").scale(domain=list(frame.y), nice=False, zero=False)
     base = alt.Chart(alt.Data(values=values)).encode(
         x=x.axis(values=log_ticks(*frame.x), format="~g"), y=y.axis(tickCount=6)
     )
     layers = (
-        *_lines(base),
-        *_marks(alt, base, rows),
+        *_lines(base, cost),
+        *_marks(alt, base, rows, cost),
         *_labels(base, values, frame),
     )
     return finished(alt.layer(*layers).properties(width="container", height=_HEIGHT_PX))
 
 
-def _values(rows: Sequence[Row]) -> list[Spec]:
-    largest = max(row.profile.size_bytes for row in rows)
-    return [_value(row, row.profile.accuracy.top1, largest) for row in rows if row.profile.accuracy]
+def _values(rows: Sequence[Row], cost: Cost) -> list[Spec]:
+    largest = max(cost.size(row) or 0.0 for row in rows)
+    return [_value(row, row.profile.accuracy.top1, cost, largest) for row in rows
+            if row.profile.accuracy]  # fmt: skip
 
 
-def _value(row: Row, top1: Accuracy, largest_bytes: int) -> Spec:
-    p50, share = row.latency.p50, row.profile.size_bytes / largest_bytes
+def _value(row: Row, top1: Accuracy, cost: Cost, largest: float) -> Spec:
+    across, size = cost.of(row), cost.size(row) or 0.0
+    assert across is not None
     return {
         "name": row.name,
         "model": row.model,
         "precision": row.profile.precision,
-        "p50": p50.value,
-        "low": p50.low,
-        "high": p50.high,
+        "cost": across.value,
+        "low": across.low,
+        "high": across.high,
         "top1": top1.value * 100,
         "top1_low": top1.low * 100,
         "top1_high": top1.high * 100,
-        "megabytes": row.profile.size_bytes / 1e6,
-        "area": max(_SMALLEST_AREA, share * _LARGEST_AREA),
+        "size": size,
+        "area": max(_SMALLEST_AREA, size / largest * _LARGEST_AREA),
         "front": row.on_front,
     }
 
@@ -107,23 +165,24 @@ def _frame(values: Sequence[Spec], width_px: int) -> _Frame:
     )
 
 
-def _lines(base: Any) -> tuple[Any, ...]:
+def _lines(base: Any, cost: Cost) -> tuple[Any, ...]:
     """The front as a staircase, and a dotted line from FP32 to INT8 of each network."""
     front = base.transform_filter("datum.front").mark_line(
         interpolate="step-after", color=SOFT, strokeWidth=1.25, opacity=0.9
     )
     pair = base.mark_line(color=SOFT, strokeWidth=1.5, strokeDash=[1, 4], strokeCap="round")
-    return front.encode(order="p50:Q"), pair.encode(detail="model:N")
+    joined = pair.encode(detail="model:N")
+    return (front.encode(order="cost:Q"), joined) if cost.has_front else (joined,)
 
 
-def _marks(alt: ModuleType, base: Any, rows: list[Row]) -> tuple[Any, ...]:
+def _marks(alt: ModuleType, base: Any, rows: list[Row], cost: Cost) -> tuple[Any, ...]:
     """Intervals and bubbles."""
     color = color_by_precision(alt, rows, legend=True)
     tooltip = [
         alt.Tooltip("name:N", title="file"),
-        alt.Tooltip("p50:Q", title="p50, ms", format=".3~f"),
+        alt.Tooltip("cost:Q", title=cost.short, format=".3~f"),
         alt.Tooltip("top1:Q", title="top-1, %", format=".1f"),
-        alt.Tooltip("megabytes:Q", title="size, MB", format=".2~f"),
+        alt.Tooltip("size:Q", title=cost.size_title, format=".2~f"),
     ]
     across = base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q", color=color)
     up = base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(
@@ -138,7 +197,7 @@ def _marks(alt: ModuleType, base: Any, rows: list[Row]) -> tuple[Any, ...]:
 def _labels(base: Any, values: Sequence[Spec], frame: _Frame) -> list[Any]:
     """The name of each network once, at whichever of its points there is room."""
     groups: dict[str, list[Spec]] = {}
-    for value in sorted(values, key=lambda value: float(value["p50"])):
+    for value in sorted(values, key=lambda value: float(value["cost"])):
         groups.setdefault(value["model"], []).append(value)
     dots = [[frame.dot(value) for value in group] for group in groups.values()]
     places = place_labels(tuple(groups), dots, width=frame.width, height=frame.height)

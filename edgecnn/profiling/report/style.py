@@ -13,6 +13,17 @@ Spec = dict[str, Any]
 INK, SOFT, LINE, PAGE = "var(--ink)", "var(--soft)", "var(--line)", "var(--page)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 
+# The page's colours in the light (page.css), for pictures that no page surrounds.
+LIGHT = {
+    INK: "#1d1f22",
+    SOFT: "#6b6a66",
+    LINE: "#e3dfd8",
+    PAGE: "#ffffff",
+    "var(--fp32)": "#33658a",
+    "var(--int8)": "#cc5a1a",
+    "var(--other)": "#5b7f4f",
+}
+
 _COLORS = {"fp32": "var(--fp32)", "int8": "var(--int8)"}
 _OTHER = "var(--other)"
 

@@ -21,6 +21,7 @@ from edgecnn.profiling.statistics import MIN_RUNS_P99
 
 _BUSY_SHARE = 0.9  # of one thread's time on the CPU: below it, others took it
 _FEW = 3  # comparisons that are told one by one
+NOT_COMPARED = "not compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,35 @@ class Summary:
     warnings: tuple[str, ...]
 
     @property
+    def is_throughput(self) -> bool:
+        """Whether files are judged by images a second."""
+        return any(row.latency.images_per_s for row in self.rows)
+
+    @property
     def has_accuracy(self) -> bool:
         """Whether any file's accuracy was measured."""
         return any(row.profile.accuracy for row in self.rows)
 
 
-def summarize(report: Report) -> Summary:
-    """Work out percentiles, comparisons, the front, and the sentences that follow from them."""
-    rows = _rows(report.profiles)
+def summarize(report: Report, *, use_marked: bool = False) -> Summary:
+    """Work out percentiles, comparisons, the front, and the sentences that follow from them.
+
+    `use_marked` gives verdicts on runs that were not steady, too.
+    """
+    rows = _rows(report.profiles, use_marked=use_marked)
     sentences = (*_compared(rows), *_chosen(rows))
-    return Summary(report, rows, sentences, _warnings(rows))
+    return Summary(report, rows, sentences, (*_about(report), *_warnings(rows)))
 
 
-def _rows(profiles: Sequence[Profile]) -> tuple[Row, ...]:
+def _about(report: Report) -> tuple[str, ...]:
+    """What to beware of in the report as a whole."""
+    missing = report.blocks_missing
+    stopped = f"Interrupted: {missing} blocks fewer than planned." if missing else ""
+    mixed = f"Not measured alike: {'; '.join(report.mixed)}." if report.mixed else ""
+    return tuple(filter(None, (stopped, mixed)))
+
+
+def _rows(profiles: Sequence[Profile], *, use_marked: bool) -> tuple[Row, ...]:
     called = tuple(map(printable, names(profiles)))
     base = baselines(profiles)
     latencies = tuple(map(latency, profiles))
@@ -73,7 +90,11 @@ def _rows(profiles: Sequence[Profile]) -> tuple[Row, ...]:
             model=printable(profile.contract.name),
             profile=profile,
             latency=latencies[i],
-            comparison=None if (j := base[i]) is None else compare(profile, profiles[j]),
+            comparison=(
+                None
+                if (j := base[i]) is None
+                else compare(profile, profiles[j], use_marked=use_marked)
+            ),
             against=None if j is None else called[j],
             on_front=front[i],
             beaten_by=None if (k := beaten[i]) is None else called[k],
@@ -92,6 +113,13 @@ def published_top1(profile: Profile) -> float | None:
     return None
 
 
+def published_source(profile: Profile) -> str:
+    """Who states that accuracy, '' where nobody is named."""
+    published = profile.contract.provenance.get("published")
+    source = published.get("source") if isinstance(published, Mapping) else None
+    return printable(str(source)) if source else ""
+
+
 def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
     """How much faster: each pair where they are few, their range where they are many."""
     compared = [row for row in rows if row.comparison]
@@ -99,14 +127,28 @@ def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
         return (_fastest(rows),)
     if len(compared) <= _FEW:
         return tuple(_told(row) for row in compared)
+    judged = [row for row in compared if not _is_left_out(row)]
+    left_out = len(compared) - len(judged)
+    return tuple(
+        filter(None, (_range(judged), f"{left_out} were not compared." if left_out else ""))
+    )
+
+
+def _is_left_out(row: Row) -> bool:
+    return row.comparison is not None and row.comparison.verdict.startswith(NOT_COMPARED)
+
+
+def _range(compared: Sequence[Row]) -> str:
     ratios = [row.comparison.ratio.value for row in compared if row.comparison]
+    if not ratios:
+        return ""
     sure = sum(row.comparison.differs for row in compared if row.comparison)
     what = (
         "INT8 is" if all(row.profile.precision == "int8" for row in compared) else "The files are"
     )
     return (
         f"{what} {min(ratios):.2f} to {max(ratios):.2f} times as fast as {_bases(compared)};"
-        f" {sure} of {len(ratios)} differences hold at 99 %.",
+        f" {sure} of {len(ratios)} differences hold at 99 %."
     )
 
 
@@ -118,16 +160,21 @@ def _bases(compared: Sequence[Row]) -> str:
 def _told(row: Row) -> str:
     if row.comparison is None or not row.comparison.differs:
         verdict = row.comparison.verdict if row.comparison else ""
+        if _is_left_out(row):
+            return f"{row.name} and {row.against} were {verdict}."
         return f"Between {row.name} and {row.against} {verdict}."
     sentence = f"{row.name} is {row.comparison.verdict} than {row.against}"
     paired = row.profile.accuracy.paired if row.profile.accuracy else None
-    if paired is None:
+    if paired is None or paired.against != row.comparison.against:
         return f"{sentence}."
     return f"{sentence}, and its top-1 {drops(paired.drop)}."
 
 
 def _fastest(rows: Sequence[Row]) -> str:
-    best = min(rows, key=lambda row: row.latency.p50.value)
+    best = min(rows, key=lambda row: row.latency.cost.value)
+    if rate := best.latency.images_per_s:
+        does = f"{rate.value:.3g} images/s ({rate.low:.3g}-{rate.high:.3g})"
+        return f"{best.name} {'does' if len(rows) == 1 else 'is the fastest:'} {does}."
     p50 = best.latency.p50
     takes = f"{p50.value:.3g} ms ({p50.low:.3g}-{p50.high:.3g})"
     return f"{best.name} {'takes' if len(rows) == 1 else 'is the fastest:'} {takes}."
@@ -150,12 +197,17 @@ def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _marked(rows: Sequence[Row]) -> str:
-    marked = [f"{row.name} {row.profile.state}" for row in rows if row.profile.state != "stable"]
+    marked = [_mark(row) for row in rows if row.profile.state != "stable"]
     return f"Not a steady run: {', '.join(marked)}." if marked else ""
 
 
+def _mark(row: Row) -> str:
+    why = f" ({printable(row.profile.why)})" if row.profile.why else ""
+    return f"{row.name} {row.profile.state}{why}"
+
+
 def _busy(rows: Sequence[Row]) -> str:
-    measured = (row.profile.measurement for row in rows)
+    measured = (row.profile.measurement for row in rows if row.profile.state != "throttled")
     shares = [each.cpu_share for each in measured if each.threads == 1]
     if not shares or min(shares) >= _BUSY_SHARE:
         return ""
@@ -166,4 +218,7 @@ def _short(rows: Sequence[Row]) -> str:
     runs = [len(row.profile.measurement.latencies_ns) for row in rows if row.latency.missing_runs]
     if not runs:
         return ""
-    return f"No p99 from {min(runs)} runs: {MIN_RUNS_P99} are needed for one that holds."
+    return (
+        f"No p99 from {min(runs)} runs: {MIN_RUNS_P99} are needed for one that holds;"
+        " the table says how many more."
+    )

@@ -43,8 +43,7 @@ def device_line(facts: Mapping[str, Any]) -> str:
 
 def profile_table(summary: Summary) -> str:
     """The table of a profile, the sentences that follow from it, and what to beware of."""
-    head = ["", "p50 ms", "p90", "p99", "top-1 %", "file", against_title(summary.rows)]
-    table = _table([head, *(_cells(row) for row in summary.rows)], left=(0, 6))
+    table = _table([head(summary), *(cells(row) for row in summary.rows)], left=(0, 7))
     notes = [*summary.sentences, *summary.warnings]
     if all(row.profile.state == "stable" for row in summary.rows):
         notes.append("State: stable.")
@@ -88,17 +87,34 @@ def _is_twin(rows: Sequence[Row]) -> bool:
     return all(models[row.against] == row.model for row in rows if row.against)
 
 
-def _cells(row: Row) -> list[str]:
+def head(summary: Summary) -> list[str]:
+    """The titles of `cells`; images a second have one where they were asked for."""
+    rate = "images/s" if summary.is_throughput else ""
+    against = against_title(summary.rows)
+    return ["", rate, "p50 ms", "p90", "p99", "top-1 %", "file", against]
+
+
+def cells(row: Row) -> list[str]:
+    """One file in words, a cell for each title."""
     latency = row.latency
     return [
         row.name,
+        value_and_error(latency.images_per_s) if latency.images_per_s else "",
         value_and_error(latency.p50),
         like(latency.p90.value, latency.p50),
-        like(latency.p99.value, latency.p50) if latency.p99 else "—",
+        p99(row),
         _accuracy(row),
         human_size(row.profile.size_bytes),
         row.comparison.verdict.removesuffix(" can be told") if row.comparison else "",
     ]
+
+
+def p99(row: Row) -> str:
+    """The p99, or how many more runs it needs."""
+    latency = row.latency
+    if latency.p99 is None:
+        return f"{latency.missing_runs} more"
+    return like(latency.p99.value, latency.p50)
 
 
 def _accuracy(row: Row) -> str:

@@ -1,0 +1,243 @@
+"""What is done with profiles: write them, compare them with older ones, choose by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli import options
+from edgecnn.cli.speak import Speaker
+
+if TYPE_CHECKING:
+    from edgecnn.profiling.choose import Percentile
+    from edgecnn.profiling.records import Report
+    from edgecnn.profiling.report import Summary
+
+_PAGES = (".html", ".htm")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is to come of a profile besides the table on the terminal."""
+
+    output: Path | None = None
+    plot: Path | None = None
+    baseline: Path | None = None
+    fail_if_slower: float | None = None
+    allow_mixed: bool = False
+    use_marked: bool = False
+
+
+@click.command()
+@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE.json...")
+@options.allow_mixed
+@options.use_marked
+@options.plot
+@options.output
+@options.force
+@options.speaking
+def report(
+    *,
+    speaker: Speaker,
+    files: tuple[Path, ...],
+    allow_mixed: bool,
+    use_marked: bool,
+    plot: Path | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Work a report out anew from saved profiles, one or several.
+
+    They hold every sample: percentiles, intervals, marks and verdicts are computed again. Files of
+    several reports are compared with FP32 beside them, FP32 files with that of the first report.
+    What other devices, or the same one in another state, have measured is refused unless
+    --allow-mixed. -o takes FILE.html, FILE.json, FILE.md or FILE.csv.
+
+    \b
+    edgecnn report profile-20261121-1405.json -o report.html
+    edgecnn report before.json after.json --plot both.png
+    edgecnn report board.json desktop.json --allow-mixed -o both.csv
+    """  # noqa: D301  \b is click's word for 'do not wrap'
+    check_outcome(Outcome(output, plot), force=force)
+    read = _read(files, allow_mixed=allow_mixed)
+    speaker.result(show_report(speaker, read, [output], plot=plot, use_marked=use_marked))
+
+
+@click.command()
+@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
+@click.option("--max-latency", type=options.milliseconds, help="The longest it may take: 20ms.")
+@click.option("--max-drop", type=options.points, help="Points of top-1 it may lose to FP32: 0.5.")
+@click.option(
+    "--percentile",
+    type=click.Choice(["p50", "p90", "p99"]),
+    default="p50",
+    show_default=True,
+    help="Which latency --max-latency is about.",
+)
+@click.option(
+    "--data", type=options.FILE, help="Labelled images, to measure .onnx files that are given."
+)
+@click.option("--device", default="local", show_default=True, help="Where to measure them.")
+@options.engine
+@options.threads
+@options.allow_mixed
+@options.use_marked
+@options.speaking
+def choose(
+    *,
+    speaker: Speaker,
+    files: tuple[Path, ...],
+    max_latency: float | None,
+    max_drop: float | None,
+    percentile: Percentile,
+    data: Path | None,
+    device: str,
+    engine: str,
+    threads: int | None,
+    allow_mixed: bool,
+    use_marked: bool,
+) -> None:
+    """Choose the most accurate file that is fast enough, and say why not the others.
+
+    From saved profiles (FILE.json), or from .onnx files, which are then profiled with --data. Only
+    measured accuracy counts; what its interval leaves in doubt is said.
+
+    \b
+    edgecnn choose profile-20261121-1405.json --max-latency 20ms
+    edgecnn choose *.onnx --data labelled/ --max-latency 20ms --max-drop 0.5
+    """  # noqa: D301  \b is click's word for 'do not wrap'
+    from edgecnn.pipeline.measure import ProfileOptions, profile
+    from edgecnn.profiling.choose import Limits, choice_document, choice_text
+    from edgecnn.profiling.choose import choose as choose_from
+    from edgecnn.profiling.report import summarize
+    from edgecnn.profiling.run import Options
+
+    saved = [path.suffix.lower() == ".json" for path in files]
+    if all(saved):
+        report = _read(files, allow_mixed=allow_mixed)
+    elif any(saved) or data is None:
+        raise click.UsageError("give saved profiles alone, or .onnx files and --data")
+    else:
+        measuring = Options(engine=engine, threads=threads)
+        chosen = ProfileOptions(device=device, data=data, measuring=measuring)
+        report = profile(files, options=chosen, narrator=speaker)
+    summary = summarize(report, use_marked=use_marked)
+    choice = choose_from(summary, Limits(max_latency, max_drop, percentile), use_marked=use_marked)
+    speaker.print(choice_text(choice))
+    speaker.result(choice_document(choice))
+
+
+def check_outcome(outcome: Outcome, *, force: bool) -> None:
+    """Refuse what cannot be written, or makes no sense, before anything is measured."""
+    from edgecnn.profiling.report import FORMS, PICTURES
+
+    if outcome.fail_if_slower is not None and outcome.baseline is None:
+        raise click.UsageError("--fail-if-slower goes with --baseline OLD.json")
+    wanted = ((outcome.output, tuple(FORMS), "-o"), (outcome.plot, PICTURES, "--plot"))
+    for path, suffixes, hint in wanted:
+        if path is not None and path.suffix.lower() not in suffixes:
+            known = ", ".join(f"FILE{suffix}" for suffix in suffixes)
+            raise click.BadParameter(f"{path}: name it {known}", param_hint=hint)
+    from edgecnn.pipeline.export import check_target
+
+    for path in (*_with_samples(outcome.output), outcome.plot):
+        if path is not None:
+            check_target(path, force=force)
+    if outcome.baseline is not None:
+        from edgecnn.profiling.report import read_report
+
+        read_report(outcome.baseline)  # one that cannot be read is told before minutes of work
+
+
+def show_outcome(speaker: Speaker, report: Report, outcome: Outcome) -> None:
+    """Tell and write a fresh report; raises BudgetError where a file is slower than it may be.
+
+    Raises KeyboardInterrupt once all is written where the measuring was interrupted.
+    """
+    from edgecnn.profiling.report import report_name
+
+    targets = _with_samples(outcome.output)
+    if not targets and not speaker.as_json:  # with --json nobody asked for a file, unless -o did
+        targets = _with_samples(Path(report_name(report.created)))
+    document = show_report(
+        speaker, report, targets, plot=outcome.plot, use_marked=outcome.use_marked
+    )
+    if outcome.baseline is None:
+        speaker.result(document)
+    else:
+        _judge(speaker, report, outcome, document)
+    if report.blocks_missing:
+        raise KeyboardInterrupt
+
+
+def show_report(
+    speaker: Speaker,
+    report: Report,
+    targets: Sequence[Path | None],
+    *,
+    plot: Path | None = None,
+    use_marked: bool = False,
+) -> dict[str, Any]:
+    """Print the table, write the report in each form and return the document for `--json`."""
+    from edgecnn.profiling.report import profile_document, profile_table, summarize, write_report
+
+    summary = summarize(report, use_marked=use_marked)
+    speaker.print(f"\n{profile_table(summary)}")
+    written = [target for target in targets if target is not None]
+    for target in written:
+        write_report(summary, target)
+    if written:
+        speaker.print(f"Report: {', '.join(str(target) for target in reversed(written))}")
+    if plot is not None:
+        _draw(speaker, summary, plot)
+    return profile_document(summary)
+
+
+def _draw(speaker: Speaker, summary: Summary, plot: Path) -> None:
+    from edgecnn.profiling.report import write_plot
+
+    write_plot(summary, plot)
+    speaker.print(f"Plot: {plot}")
+
+
+def _with_samples(output: Path | None) -> list[Path]:
+    """A page and, written before it, the JSON with every sample; other forms stand alone."""
+    if output is None:
+        return []
+    is_page = output.suffix.lower() in _PAGES
+    return [output.with_suffix(".json"), output] if is_page else [output]
+
+
+def _read(files: Sequence[Path], *, allow_mixed: bool) -> Report:
+    """Saved reports as one; each file's name tells its rows from those of the others."""
+    from edgecnn.profiling.merge import merged
+    from edgecnn.profiling.report import read_report
+
+    names = [path.stem for path in files]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in files]
+    return merged([read_report(path) for path in files], names, allow_mixed=allow_mixed)
+
+
+def _judge(speaker: Speaker, report: Report, outcome: Outcome, document: dict[str, Any]) -> None:
+    """Compare with the baseline, tell it, and fail where that was asked for."""
+    from edgecnn.profiling.regression import check_regressions, regressions
+    from edgecnn.profiling.report import read_report
+
+    assert outcome.baseline is not None
+    found = regressions(
+        report,
+        read_report(outcome.baseline),
+        most=outcome.fail_if_slower,
+        allow_mixed=outcome.allow_mixed,
+        use_marked=outcome.use_marked,
+    )
+    speaker.print(f"\nAgainst {outcome.baseline}:")
+    for each in found:
+        speaker.print(f"  {each.told}")
+    speaker.result(document | {"regressions": [each.document() for each in found]})
+    check_regressions(found, where=str(outcome.baseline))

@@ -1,0 +1,185 @@
+"""Energy from the sensors that a device has: RAPL, NVML, INA3221.
+
+A meter is started, something runs, and stopping it gives the joules in between. RAPL and NVML
+count energy themselves; an INA3221 shows power, which a thread reads 20 times a second and sums up.
+`root` is where the file system starts; tests give it a tree of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from edgecnn.runtime.facts import is_virtual
+from edgecnn.runtime.sysfs import read
+
+_ROOT = Path("/")
+
+_PERIOD_S = 0.05
+_TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN_SYS_5V0")
+_NO_RAIL = ("", "NC", "sum of shunt voltages")
+_NVML = "libnvidia-ml.so.1"
+
+
+class Meter(Protocol):
+    """Something that counts joules between `start` and `stop`."""
+
+    @property
+    def source(self) -> str:
+        """What is measured and by which sensor, as `CPU package (RAPL)`."""
+
+    def start(self) -> None:
+        """Begin to count."""
+
+    def stop(self) -> float:
+        """The joules since `start`."""
+
+
+class Counter:
+    """A file that counts microjoules and starts again after `range_uj`."""
+
+    def __init__(self, source: str, path: Path, range_uj: int) -> None:
+        self.source = source
+        self._path = path
+        self._range_uj = range_uj
+        self._start_uj = 0
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._start_uj = int(read(self._path))
+
+    def stop(self) -> float:
+        """The joules since `start`."""
+        spent_uj = int(read(self._path)) - self._start_uj
+        return (spent_uj if spent_uj >= 0 else spent_uj + self._range_uj) / 1e6
+
+
+class Rails:
+    """Voltages times currents of an INA3221, summed up over time by a thread."""
+
+    def __init__(self, source: str, rails: Sequence[tuple[Path, Path]]) -> None:
+        self.source = source
+        self._rails = tuple(rails)
+        self._done = threading.Event()
+        self._thread = threading.Thread()
+        self._joules = 0.0
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._done.clear()
+        self._joules = 0.0
+        self._thread = threading.Thread(target=self._sum_up, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> float:
+        """The joules since `start`."""
+        self._done.set()
+        self._thread.join()
+        return self._joules
+
+    def _sum_up(self) -> None:
+        then_s, then_w = time.monotonic(), self._watts()
+        ended = False
+        while not ended:
+            ended = self._done.wait(_PERIOD_S)
+            now_s, now_w = time.monotonic(), self._watts()
+            self._joules += (now_s - then_s) * (then_w + now_w) / 2
+            then_s, then_w = now_s, now_w
+
+    def _watts(self) -> float:
+        # mV times mA
+        return sum(_number(volts) * _number(amperes) for volts, amperes in self._rails) / 1e6
+
+
+class Nvml:
+    """The energy counter of the first NVIDIA GPU (Volta and later), in millijoules."""
+
+    source = "GPU (NVML)"
+
+    def __init__(self, library: ctypes.CDLL, handle: ctypes.c_void_p) -> None:
+        self._library = library
+        self._handle = handle
+        self._start_mj = 0
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._start_mj = self._read()
+
+    def stop(self) -> float:
+        """The joules since `start`."""
+        return (self._read() - self._start_mj) / 1e3
+
+    def _read(self) -> int:
+        value = ctypes.c_ulonglong()
+        self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle, ctypes.byref(value))
+        return value.value
+
+
+def find_meters(root: Path = _ROOT, *, gpu: bool = False) -> tuple[Meter, ...] | str:
+    """The meters of this device, or why there is none.
+
+    `gpu` asks for the first NVIDIA GPU's, too. The rails of a board include its processors, so
+    they stand alone.
+    """
+    if rails := _rails(root):
+        return (rails,)
+    found: list[Meter] = [*_rapl(root)]
+    if gpu and (card := _nvml()):
+        found.append(card)
+    return tuple(found) or _why_none(root)
+
+
+def _rapl(root: Path) -> list[Counter]:
+    """One counter a CPU package; finer zones are parts of these."""
+    counters = []
+    for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]*")):
+        path, limit = zone / "energy_uj", read(zone / "max_energy_range_uj")
+        if zone.name.count(":") == 1 and read(path).isdecimal() and limit.isdecimal():
+            counters.append(Counter(f"CPU {read(zone / 'name')} (RAPL)", path, int(limit)))
+    return counters
+
+
+def _rails(root: Path) -> Rails | None:
+    """The rail that feeds the module where there is one, else the sum of all."""
+    labels = sorted((root / "sys/bus/i2c/drivers").glob("ina3221*/*/hwmon/hwmon*/in*_label"))
+    found = {
+        name: (label.with_name(f"in{number}_input"), label.with_name(f"curr{number}_input"))
+        for label in labels
+        if (name := read(label)) not in _NO_RAIL
+        and (number := label.name.removeprefix("in").removesuffix("_label"))
+    }
+    total = [name for name in found if name in _TOTAL_RAILS]
+    chosen = total or sorted(found)
+    if not chosen:
+        return None
+    return Rails(f"{' + '.join(chosen)} (INA3221)", [found[name] for name in chosen])
+
+
+def _nvml() -> Nvml | None:
+    """The first GPU's counter where the driver is there and the card has one."""
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(_NVML)
+        handle, value = ctypes.c_void_p(), ctypes.c_ulonglong()
+        failed = (
+            library.nvmlInit_v2()
+            or library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(handle))
+            or library.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(value))
+        )
+        return None if failed else Nvml(library, handle)
+    return None
+
+
+def _why_none(root: Path) -> str:
+    if any((root / "sys/class/powercap").glob("intel-rapl:[0-9]*")):
+        return "RAPL's counters are for root alone"
+    return "virtual machine" if is_virtual(root) else "no power sensor"
+
+
+def _number(path: Path) -> float:
+    text = read(path)
+    return float(text) if text.removeprefix("-").isdecimal() else 0.0

@@ -1,0 +1,80 @@
+"""How a device fares while it works: clock, heat, and what it was held back by.
+
+Read after each block of runs, so it must be quick: a few small files of the kernel, no process.
+`root` is where the file system starts; tests give it a tree of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgecnn.runtime.facts import clock_mhz, temperature_c
+from edgecnn.runtime.sysfs import read
+
+_ROOT = Path("/")
+
+# Cooling devices that slow the processor down; the others are fans.
+_SLOWING = ("cpufreq", "thermal-cpufreq", "Processor", "devfreq", "thermal-devfreq", "gpu")
+_HOT_TRIPS = ("passive", "hot", "critical")
+_SOC_EVENTS = {"oc1": "under-voltage", "oc2": "average over-current", "oc3": "over-current"}
+
+
+def device_state(root: Path = _ROOT) -> dict[str, Any]:
+    """What changes while the device works: plain JSON values.
+
+    Keys: clock_mhz and temperature_c as in `device_facts`; throttle_counts, which only grow, by
+    what holds the device back; held_back, what slows it down at this moment; hot_c, the
+    temperature at which the kernel begins to, or None where it does not say.
+    """
+    return {
+        "clock_mhz": clock_mhz(root),
+        "temperature_c": temperature_c(root),
+        "throttle_counts": _throttle_counts(root),
+        "held_back": sorted(_held_back(root)),
+        "hot_c": _hot_c(root),
+    }
+
+
+def _throttle_counts(root: Path) -> dict[str, int]:
+    """x86's thermal throttling, the SoC's over-current events, and this group's CPU quota."""
+    counts: dict[str, int] = {}
+    for name, path in _counters(root):
+        text = read(path)
+        if text.isdecimal():
+            counts[name] = counts.get(name, 0) + int(text)
+    quota = dict(_pairs(read(root / "sys/fs/cgroup/cpu.stat"))).get("nr_throttled", "")
+    return counts | ({"CPU quota": int(quota)} if quota.isdecimal() else {})
+
+
+def _counters(root: Path) -> Iterator[tuple[str, Path]]:
+    for core in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle"):
+        yield "CPU heat", core / "core_throttle_count"
+    for monitor in (root / "sys/class/hwmon").glob("hwmon*"):
+        if read(monitor / "name") == "soctherm_oc":
+            for event, cause in _SOC_EVENTS.items():
+                yield cause, monitor / f"{event}_event_cnt"
+
+
+def _held_back(root: Path) -> Iterator[str]:
+    for device in (root / "sys/class/thermal").glob("cooling_device*"):
+        kind = read(device / "type")
+        if kind.startswith(_SLOWING) and read(device / "cur_state") not in ("", "0"):
+            yield kind
+
+
+def _hot_c(root: Path) -> float | None:
+    """The lowest temperature at which any zone starts to hold the device back."""
+    found = []
+    for kind in (root / "sys/class/thermal").glob("thermal_zone*/trip_point_*_type"):
+        limit = read(kind.with_name(kind.name.replace("_type", "_temp")))
+        if read(kind) in _HOT_TRIPS and limit.isdecimal() and int(limit) > 0:
+            found.append(int(limit) / 1000)
+    return min(found, default=None)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        yield key, value
