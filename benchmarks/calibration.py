@@ -30,7 +30,7 @@ from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.doctor import short_checkup
 from edgecnn.pipeline.frames import Frames
 from edgecnn.pipeline.narrator import Silent
-from edgecnn.runtime.worker import peak_rss_bytes
+from edgecnn.runtime.usage import peak_rss_bytes
 
 OUTPUT = Path("bench-output")
 MODEL = OUTPUT / "mobilenetv2.onnx"

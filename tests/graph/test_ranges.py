@@ -10,6 +10,7 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import ModelProto
 
 from edgecnn.errors import DataError
 from edgecnn.graph.fold import fold
@@ -112,7 +113,7 @@ def fresh(target: str, method: str) -> Quantized:
     return quantize_model(joined(), IMAGES, target=target, method=method, effort="fast")
 
 
-def joined() -> toy.ModelProto:
+def joined() -> ModelProto:
     """What the targets treat differently: a join, a residual sum, a point-wise function, logits."""
     net = toy.Net(seed=6)
     maps = net.relu(net.conv("image", 8))
