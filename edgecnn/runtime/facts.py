@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgecnn.runtime.board import read_board
+from edgecnn.runtime.sensors import board_facts
+
 _ROOT = Path("/")
 
 # What the kernels of inference engines ask for.
@@ -41,9 +44,9 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
 
     Keys: machine, model, cpu, cores (usable by this process), isa, memory_bytes, kernel,
     virtual_machine, emulated, governor, clock_mhz, clock_max_mhz, temperature_c (the hottest
-    zone), load_1min, versions; power_mode on a Jetson.
+    zone), load_1min, versions; power_mode on a Jetson, and what `board_facts` adds.
     """
-    facts = {
+    facts: dict[str, Any] = {
         "machine": platform.machine(),
         "model": model_name(root),
         "cpu": _cpu_name(root),
@@ -60,7 +63,9 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
         "load_1min": _load_1min(root),
         "versions": _versions(),
     }
-    return {**facts, "power_mode": _power_mode()} if _is_jetson(root) else facts
+    board = read_board(root, machine=facts["machine"])
+    mode = {"power_mode": _power_mode()} if board.kind == "jetson" else {}
+    return {**facts, **mode, **board_facts(board, root)}
 
 
 def core_count() -> int:
@@ -181,11 +186,6 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = _unavailable("not installed")
     return versions
-
-
-def _is_jetson(root: Path) -> bool:
-    compatible = _read(root / "proc/device-tree/compatible")
-    return "nvidia,tegra" in compatible or (root / "etc/nv_tegra_release").is_file()
 
 
 def _power_mode() -> str:
