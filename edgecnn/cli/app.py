@@ -12,6 +12,7 @@ from edgecnn import __version__
 from edgecnn.cli import (
     calibrate,
     demo,
+    devices,
     explain,
     half,
     keep,
@@ -70,6 +71,8 @@ for command in (
     use.verify,
     recipes.run_recipe,
     recipes.train,
+    devices.devices,
+    devices.doctor,
     keep.cache,
     demo.demo,
 ):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgecnn.pipeline.contracts import ContractOptions
+    from edgecnn.pipeline.measure import ProfileOptions
     from edgecnn.profiling.records import Evaluation, Report
 
 _DATA_HELP = "Labelled images: a folder per class, or a .tsv/.csv of file and class index."
@@ -113,7 +114,15 @@ def split_labels(contract: ContractOptions) -> tuple[ContractOptions, Path | Non
 
 @click.command()
 @click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
-@click.option("--device", default="local", show_default=True, help="Where to measure.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    default=("local",),
+    show_default=True,
+    metavar="DEVICE",
+    help="Where: local, ssh://user@host or a name (edgecnn devices); several run at once.",
+)
 @click.option("--data", type=options.FILE, help=f"{_DATA_HELP} Gives accuracy beside latency.")
 @options.class_offset
 @click.option("--images", type=options.FILE, help="Inputs to measure with  [--data or procedural]")
@@ -147,7 +156,7 @@ def profile(
     *,
     speaker: Speaker,
     files: tuple[Path, ...],
-    device: str,
+    devices: tuple[str, ...],
     data: Path | None,
     class_offset: int | None,
     images: Path | None,
@@ -170,10 +179,10 @@ def profile(
     \b
     edgecnn profile mobilenetv2.onnx mobilenetv2.int8.onnx --threads 1
     edgecnn profile *.onnx --data labelled/ -o report.html
+    edgecnn profile mobilenetv2.int8.onnx --device jetson --device ssh://pi@raspberrypi.local
     """  # noqa: D301  \b is click's word for 'do not wrap'
     from edgecnn.pipeline.measure import ProfileOptions
     from edgecnn.pipeline.measure import profile as profile_all
-    from edgecnn.profiling.report import report_name
     from edgecnn.profiling.run import Options
 
     contract, table = split_labels(contract)
@@ -187,7 +196,7 @@ def profile(
         seed=seed,
     )
     chosen = ProfileOptions(
-        device=device,
+        device=devices[0],
         images=images,
         data=data,
         table=table,
@@ -201,10 +210,49 @@ def profile(
         if output.suffix.lower() not in (".html", ".htm"):
             raise click.BadParameter("the report is a page: name it FILE.html", param_hint="-o")
         check_target(output, force=force)
+    if len(devices) > 1:
+        _profile_on_several(speaker, devices, files, chosen, output)
+        return
     report = profile_all(files, options=chosen, narrator=speaker)
-    # With --json nobody asked for a file, unless -o did.
-    target = output or (None if speaker.as_json else Path(report_name(report.created)))
-    speaker.result(show_report(speaker, report, target))
+    speaker.result(show_report(speaker, report, _target(speaker, report, output)))
+
+
+def _profile_on_several(
+    speaker: Speaker,
+    devices: Sequence[str],
+    files: Sequence[Path],
+    chosen: ProfileOptions,
+    output: Path | None,
+) -> None:
+    """One report a device; the first error is raised after those that answered were told."""
+    from edgecnn.pipeline.several import profile_on
+
+    if output is not None:
+        raise click.UsageError("-o names one report: leave it out with several devices")
+    found = profile_on(devices, files, options=chosen, narrator=speaker)
+    documents = []
+    for report in found.reports:
+        speaker.print(f"\n{report.device_name}")
+        target = _target(speaker, report, None, suffix=f"-{report.device_name}")
+        documents.append(show_report(speaker, report, target))
+    speaker.result({"format": 1, "reports": documents})
+    for error in found.errors[1:]:
+        speaker.warn(f"{error}  ({error.hint})")
+    if found.errors:
+        raise found.errors[0]
+
+
+def _target(
+    speaker: Speaker, report: Report, output: Path | None, *, suffix: str = ""
+) -> Path | None:
+    """Where the report goes; with --json nobody asked for a file, unless -o did."""
+    from edgecnn.profiling.report import report_name
+
+    if output is not None or speaker.as_json:
+        return output
+    name = Path(report_name(report.created))
+    plain = "".join(char if char.isalnum() or char in "-_." else "_" for char in suffix)
+    return name.with_stem(name.stem + plain)
 
 
 def show_report(speaker: Speaker, report: Report, target: Path | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from edgecnn.contract import Contract
@@ -13,8 +14,10 @@ from edgecnn.datasets.images import read_image
 from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
-from edgecnn.devices.find import facts_of, find_device
+from edgecnn.devices.find import facts_of, open_device
+from edgecnn.devices.throttling import throttle_causes
 from edgecnn.errors import DataError
+from edgecnn.files import human_size
 from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
@@ -152,29 +155,40 @@ def profile(
     """Latency of files, visited in interleaved blocks, and their accuracy where there is data."""
     options, narrator = options or ProfileOptions(), narrator or Silent()
     contracts = {path: contract_of(path, options.contract) for path in files}
-    device = find_device(options.device)
-    facts = facts_of(device)
-    narrator.line("device", device_line(facts))
-    evaluations = _evaluations(files, options, contracts, narrator)
-    with narrator.progress("measure") as progress:
-        profiles = profile_files(
-            files,
-            device=device,
-            images=_inputs(options),
-            options=dataclasses.replace(options.measuring, contracts=contracts),
-            progress=progress,
-            planned=lambda plan: narrator.line(
-                "plan",
-                f"{len(files)} files, one run at a time, until the medians are known to "
-                f"{options.measuring.precision:.0%}: about {plan.expected_s:.0f} s",
-            ),
-        )
+    with open_device(options.device, pushed=partial(_tell_push, narrator, files)) as device:
+        facts = facts_of(device)
+        narrator.line("device", device_line(facts))
+        evaluations = _evaluations(files, options, contracts, narrator)
+        with narrator.progress("measure") as progress:
+            profiles = profile_files(
+                files,
+                device=device,
+                images=_inputs(options),
+                options=dataclasses.replace(options.measuring, contracts=contracts),
+                progress=progress,
+                planned=lambda plan: narrator.line(
+                    "plan",
+                    f"{len(files)} files, one run at a time, until the medians are known to "
+                    f"{options.measuring.precision:.0%}: about {plan.expected_s:.0f} s",
+                ),
+            )
+        causes = throttle_causes(facts, facts_of(device))
+    if causes:
+        profiles = tuple(dataclasses.replace(item, state="throttled") for item in profiles)
+        narrator.warn(f"{device.name} throttled during the run ({', '.join(causes)})")
     return Report(
         device=facts,
         device_name=device.name,
         created=datetime.now().astimezone(),
         profiles=tuple(_with(item, evaluations.get(item.file)) for item in profiles),
     )
+
+
+def _tell_push(narrator: Narrator, files: Sequence[Path], file: Path, sent: int, size: int) -> None:
+    if file not in files:  # the inputs, and contracts beside their files
+        return
+    how = "already there" if not sent else "sent" if sent == size else f"{human_size(sent)} missing"
+    narrator.line("push", f"{file.name}  {human_size(size)}   {how}")
 
 
 def _evaluations(
