@@ -21,7 +21,8 @@ from edgecnn.errors import DeviceError
 SSH_FAILED = 255  # what ssh exits with where it is not the command's exit code
 
 _CONNECT_S = 10
-_ALIVE_S, _ALIVE_COUNT = 5, 3
+_ALIVE_S, _ALIVE_COUNT = 10, 3  # a board that computes on all its cores may be late
+_SHARE_S = 60  # our own ssh answers late where this machine has much to do
 _MAX_SESSIONS = 8  # of a connection; sshd allows 10 by default
 # A command that a signal ended, and a connection that went while it ran, look the same.
 _SILENT_END = "the connection was lost, or what ran there was killed"
@@ -101,6 +102,7 @@ class Ssh:
         else:
             # Where the connection has gone, a new one would hide that it had.
             control = ("-o", "ControlMaster=no", "-o", "ProxyCommand=false")
+            control += ("-o", f"ConnectTimeout={_SHARE_S}")
         options = [word for key, value in _OPTIONS.items() for word in ("-o", f"{key}={value}")]
         where = (*control, "-S", str(shared.socket), *_config(), *options, *self._address.words)
         process = Process(("ssh", *where, command), who=self.name, lost=self._failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +17,7 @@ from edgecnn.errors import DeviceError, EdgecnnError, EngineError
 _START_TIMEOUT_S = 1800.0  # an engine may have to be built first
 _PATIENCE = 50.0  # times the expected duration, before a device counts as dead
 _LEAST_TIMEOUT_S = 60.0
+_CLOCK_RATE, _CLOCK_NS = 0.01, 10_000_000  # two clocks may differ by so much
 
 _Parsed = TypeVar("_Parsed")
 
@@ -75,12 +77,14 @@ class Worker:
 
     def visit(self, *, runs: int, warmup: int) -> Visit:
         """Time `runs` runs after `warmup` untimed ones; raises EngineError, DeviceError."""
+        asked_ns = time.monotonic_ns()
         self._process.write_line(json.dumps({"run": runs, "warmup": warmup}))
         expected_s = (runs + warmup) * self.ready.run_ns / 1e9
         answer = self._answer(max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s))
         visit = _parsed(_visit, answer, self._file)
         if len(visit.latencies_ns) != runs:
             raise _garbage(self._file, f"{len(visit.latencies_ns)} latencies for {runs} runs")
+        _check_clock(visit, time.monotonic_ns() - asked_ns, self._file)
         return visit
 
     def close(self, *, patiently: bool = True) -> None:
@@ -109,8 +113,19 @@ class Worker:
         if not isinstance(answer, dict):
             raise _garbage(self._file, repr(line[:80]))
         if "error" in answer:
-            raise _their_error(answer["error"], self._file)
+            raise their_error(answer["error"], self._file)
         return answer
+
+
+def _check_clock(visit: Visit, waited_ns: int, file: str) -> None:
+    """Refuse times that cannot be: a device's clock may jump, or run at its own pace."""
+    runs_ns, most_ns = sum(visit.latencies_ns), waited_ns * (1 + _CLOCK_RATE) + _CLOCK_NS
+    if runs_ns > visit.wall_ns or visit.wall_ns > most_ns:
+        raise DeviceError(
+            f"{file}: the device's clock cannot be trusted: runs of {runs_ns / 1e9:.3f} s, "
+            f"{visit.wall_ns / 1e9:.3f} s in all, within {waited_ns / 1e9:.3f} s here",
+            hint="was it suspended, or is it a virtual machine? run it again",
+        )
 
 
 def _ready(answer: Mapping[str, Any]) -> Ready:
@@ -164,8 +179,8 @@ def _garbage(file: str, what: str) -> DeviceError:
     )
 
 
-def _their_error(said: object, file: str) -> EdgecnnError:
-    """The worker's error as our own, if it is one that we know."""
+def their_error(said: object, file: str) -> EdgecnnError:
+    """An error that a device told, as our own if it is one that we know."""
     fields = said if isinstance(said, dict) else {}
     kind = getattr(edgecnn.errors, str(fields.get("type")), EngineError)
     known = isinstance(kind, type) and issubclass(kind, EdgecnnError)

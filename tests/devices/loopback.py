@@ -127,7 +127,7 @@ def serve(folder: Path) -> Iterator[Server]:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True
         )
-    port = _free_port()
+    port = free_port()
     config = folder / "sshd_config"
     config.write_text(_SERVER.format(port=port, folder=folder))
     with (folder / "log").open("w") as log:
@@ -177,7 +177,7 @@ def make_device(
     return Loopback(name, home)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
