@@ -65,7 +65,9 @@ class Worker:
         self._file = file
         self._process: Process = device.start(("worker", *arguments))
         try:
+            started_ns = time.monotonic_ns()
             self.ready = _parsed(_ready, self._answer(_START_TIMEOUT_S), file)
+            _check_clock(self.ready.run_ns, time.monotonic_ns() - started_ns, file)
         except BaseException:
             self._process.close(patiently=False)
             raise
@@ -84,7 +86,9 @@ class Worker:
         visit = _parsed(_visit, answer, self._file)
         if len(visit.latencies_ns) != runs:
             raise _garbage(self._file, f"{len(visit.latencies_ns)} latencies for {runs} runs")
-        _check_clock(visit, time.monotonic_ns() - asked_ns, self._file)
+        if sum(visit.latencies_ns) > visit.wall_ns:
+            raise _garbage(self._file, f"runs longer than the {visit.wall_ns} ns that they took")
+        _check_clock(visit.wall_ns, time.monotonic_ns() - asked_ns, self._file)
         return visit
 
     def close(self, *, patiently: bool = True) -> None:
@@ -117,13 +121,12 @@ class Worker:
         return answer
 
 
-def _check_clock(visit: Visit, waited_ns: int, file: str) -> None:
-    """Refuse times that cannot be: a device's clock may jump, or run at its own pace."""
-    runs_ns, most_ns = sum(visit.latencies_ns), waited_ns * (1 + _CLOCK_RATE) + _CLOCK_NS
-    if runs_ns > visit.wall_ns or visit.wall_ns > most_ns:
+def _check_clock(theirs_ns: int, ours_ns: int, file: str) -> None:
+    """Refuse a time that cannot have passed: a device's clock may jump, or have its own pace."""
+    if theirs_ns > ours_ns * (1 + _CLOCK_RATE) + _CLOCK_NS:
         raise DeviceError(
-            f"{file}: the device's clock cannot be trusted: runs of {runs_ns / 1e9:.3f} s, "
-            f"{visit.wall_ns / 1e9:.3f} s in all, within {waited_ns / 1e9:.3f} s here",
+            f"{file}: the device's clock cannot be trusted: it counted {theirs_ns / 1e9:.3f} s "
+            f"while {ours_ns / 1e9:.3f} s passed here",
             hint="was it suspended, or is it a virtual machine? run it again",
         )
 
