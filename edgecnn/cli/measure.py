@@ -123,6 +123,9 @@ def split_labels(contract: ContractOptions) -> tuple[ContractOptions, Path | Non
     metavar="DEVICE",
     help="Where: local, ssh://user@host or a name (edgecnn devices); several run at once.",
 )
+@click.option(
+    "--estimate", is_flag=True, help="Measure nothing: estimate for a board: jetson-orin-nano."
+)
 @click.option("--data", type=options.FILE, help=f"{_DATA_HELP} Gives accuracy beside latency.")
 @options.class_offset
 @click.option("--images", type=options.FILE, help="Inputs to measure with  [--data or procedural]")
@@ -157,6 +160,7 @@ def profile(
     speaker: Speaker,
     files: tuple[Path, ...],
     devices: tuple[str, ...],
+    estimate: bool,
     data: Path | None,
     class_offset: int | None,
     images: Path | None,
@@ -180,12 +184,17 @@ def profile(
     edgecnn profile mobilenetv2.onnx mobilenetv2.int8.onnx --threads 1
     edgecnn profile *.onnx --data labelled/ -o report.html
     edgecnn profile mobilenetv2.int8.onnx --device jetson --device ssh://pi@raspberrypi.local
+    edgecnn profile mobilenetv2.int8.onnx --device jetson-orin-nano --estimate
     """  # noqa: D301  \b is click's word for 'do not wrap'
+    from edgecnn.cli.estimates import show_estimates
     from edgecnn.pipeline.measure import ProfileOptions
     from edgecnn.pipeline.measure import profile as profile_all
     from edgecnn.profiling.run import Options
 
     contract, table = split_labels(contract)
+    if estimate:
+        show_estimates(speaker, files, devices, contract)
+        return
     measuring = Options(
         engine=engine,
         threads=threads,

@@ -92,7 +92,7 @@ def _answers(device: Device, file: Path, line: str, *, count: int) -> Answers:
         engine = {str(key): str(value)[:200] for key, value in said["engine"].items()}
         emulated = None if said["emulated"] is None else str(said["emulated"])
         sha256 = said["sha256"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DeviceError(
             f"{file}: {device.name} answered what nobody can read: {line[:80]!r}",
             hint="is its memory sound?",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from edgecnn.devices.address import parse_address
-from edgecnn.devices.boards import BOARDS
+from edgecnn.devices.boards import nearest_board
 from edgecnn.devices.device import Device
 from edgecnn.devices.known import Known, known_devices
 from edgecnn.devices.local import LocalDevice
@@ -63,12 +63,10 @@ def find_device(name: str) -> Known | None:
 def _ways_on(name: str, devices: Iterable[str]) -> str:
     """What to do about a device that is not there: the nearest name, a new one, an estimate."""
     near = difflib.get_close_matches(name, devices, n=1)
-    boards = [board.name for board in BOARDS if board.name.startswith(name)]
-    boards += difflib.get_close_matches(name, [board.name for board in BOARDS], n=1)
     ways = [f"did you mean {near[0]}?"] if near else []
     ways.append(f"edgecnn devices add {name} ssh://user@host")
-    if boards:
-        ways.append(f"or, without a board:  --device {boards[0]} --estimate")
+    if board := nearest_board(name):
+        ways.append(f"or, without a board:  --device {board} --estimate")
     return "   ".join(ways)
 
 

@@ -66,3 +66,34 @@ def test_the_doctor_looks_at_this_machine(edgecnn: Edgecnn) -> None:
     assert document["packages"]["onnxruntime"]
     assert document["needs"] == []
     assert document["facts"]["cores"] >= 1
+
+
+def test_an_estimate_is_told_as_one(edgecnn: Edgecnn, tmp_path: Path) -> None:
+    net = write_color_net(tmp_path / "net.onnx", work=2)
+    said = edgecnn("profile", net, "--device", "jetson", "--device", "raspberry-pi-4", "--estimate")
+    assert said.code == 0
+    assert "Jetson Orin Nano 8GB, its GPU at 625 MHz, TensorRT: estimated" in said.out
+    assert "Raspberry Pi 4, four Cortex-A72 at 1.5 GHz, ONNX Runtime: estimated" in said.out
+    assert said.out.count(" ms  (") == 2
+    assert "Estimated, not measured" in said.out
+    assert not list(tmp_path.glob("profile-*")), "no report: nothing was measured"
+    rows = edgecnn("profile", net, "--device", "jetson", "--estimate", "--json").document
+    (row,) = rows["estimates"]
+    assert row["estimated"]
+    assert row["latency_ms"]["low"] < row["latency_ms"]["value"] < row["latency_ms"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--estimate",), 2, "name it"),
+        (("--estimate", "--device", "toaster"), 1, "nothing is known about"),
+        (("--estimate", "--device", "x86-zen5-core"), 1, "measure there instead"),
+    ],
+)
+def test_what_cannot_be_estimated_is_told(
+    edgecnn: Edgecnn, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    said = edgecnn("profile", write_color_net(tmp_path / "net.onnx"), *arguments)
+    assert said.code == code
+    assert words in said.err

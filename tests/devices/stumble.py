@@ -1,4 +1,4 @@
-"""What a device's Python may do wrong: loaded there as `sitecustomize`, it spoils the worker.
+"""What a device's Python may do wrong: loaded there as `sitecustomize`, it spoils its words.
 
 `STUMBLE` says how, `STUMBLE_AFTER` after how many answers or readings of the clock.
 """
@@ -25,7 +25,8 @@ LINES = {
     "without end": "x" * BIG,
     "their error": '{"error": {"type": "os.system", "message": "\x1b[31mrm -rf", "hint": 7}}',
 }
-JUMPS = {"an hour on": HOUR_NS, "an hour back": -HOUR_NS, "a minute on": HOUR_NS // 60}
+JUMPS = {"an hour on": HOUR_NS, "a minute on": HOUR_NS // 60}
+YEARS = {"years on": 3e8, "years back": -3e8}  # what a board without a battery does to its date
 
 
 def stumble(how: str, after: int) -> None:
@@ -37,10 +38,13 @@ def stumble(how: str, after: int) -> None:
             return dumps(document, **options) if next(count) < after else LINES[how]
 
         json.dumps = spoiled  # type: ignore[assignment]
-        return
-    clock = time.perf_counter_ns
-    time.perf_counter_ns = lambda: clock() + (JUMPS[how] if next(count) >= after else 0)
+    elif how in JUMPS:
+        clock = time.perf_counter_ns
+        time.perf_counter_ns = lambda: clock() + (JUMPS[how] if next(count) >= after else 0)
+    else:
+        date = time.time
+        time.time = lambda: date() + (YEARS[how] if next(count) >= after else 0)
 
 
-if "worker" in sys.orig_argv and "STUMBLE" in os.environ:
+if "STUMBLE" in os.environ and (os.environ["STUMBLE"] in YEARS or "worker" in sys.orig_argv):
     stumble(os.environ["STUMBLE"], int(os.environ["STUMBLE_AFTER"]))

@@ -21,7 +21,7 @@ from tests.devices.loopback import Loopback
 from tests.profiling.toys import color_picture
 
 OPTIONS = Options(threads=1, precision=1e-9, time_limit_s=2)
-QUICK = ("cut up 4000", "full 20", "killed run 0.6", "half after 2", "an hour on after 40")
+QUICK = ("cut up 4000", "full 20", "killed run 0.6", "half after 2", "an hour on after 400")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ def faults() -> list[Fault]:
             found.append(Fault(f"killed {verb} {seconds}", before=text))
     for how, after in [
         *((how, after) for how in stumble.LINES for after in (0, 2)),
-        *((how, after) for how in stumble.JUMPS for after in (3, 40, 90)),
+        *((how, after) for how in stumble.JUMPS for after in (1, 3, 400, 2500)),
+        *((how, after) for how in stumble.YEARS for after in (0, 1)),
     ]:
         found.append(Fault(f"{how} after {after}", before=_stumbling(how, after)))
     return found
@@ -115,7 +116,7 @@ def check_numbers(profile: Profile, elapsed_ns: int) -> None:
     """No latency that cannot be: they add up to less than the whole took."""
     latencies_ns = profile.measurement.latencies_ns
     assert min(latencies_ns) > 0
-    assert sum(latencies_ns) <= elapsed_ns
+    assert sum(latencies_ns) + 1e6 * (profile.load_ms + profile.first_run_ms) <= elapsed_ns
 
 
 def _install_stumble(board: Loopback) -> None:
