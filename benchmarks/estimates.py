@@ -120,7 +120,7 @@ def _kind(layer: Layer) -> Kind:
 def fit(rows: Sequence[Figure], unit: Unit) -> Factors:
     """The factors of a unit by random search; the spread is twice the residual standard error."""
     names = ["dense", "pointwise", "memory", "layer_s"]
-    if unit in ("arm", "arm int8"):
+    if any(work.kind == "depthwise" for row in rows for work in works_of(row.model, row.side)):
         names.append("depthwise")
     start = dataclasses.replace(_START, layer_s=20e-6 if "arm" in unit else 5e-6)
     first = np.log([getattr(start, name) for name in names])
@@ -134,7 +134,10 @@ def fit(rows: Sequence[Figure], unit: Unit) -> Factors:
         return float(np.mean(errors) + _PULL * np.mean((values - first) ** 2))
 
     best = _search(loss, first, most={names.index("memory"): 0.0})
-    found = made(best)
+    found = dataclasses.replace(
+        start,
+        **{name: float(f"{value:.2g}") for name, value in zip(names, np.exp(best), strict=True)},
+    )
     errors = [log_error(row, {unit: found}) for row in rows]
     freedom = max(1, len(rows) - len(names))
     spread = math.exp(2 * math.sqrt(sum(error**2 for error in errors) / freedom))

@@ -140,6 +140,19 @@ BOARDS = (
         ),
     ),
     Board(
+        name="jetson-tx2",
+        title="Jetson TX2, its GPU at 1300 MHz",
+        macs_per_s={"fp32": 333 * _GIGA, "fp16": 666 * _GIGA, "int8": 666 * _GIGA},
+        bytes_per_s=59.7 * _GIGA,
+        launch_s=5e-6,
+        units=_CUDA,
+        sources=(
+            "256 CUDA cores, clock, 1.33 TFLOPS of FP16: NVIDIA Jetson TX2 Series Data Sheet",
+            "memory: LPDDR4, 128 bits wide, 59.7 GB/s, from the same data sheet",
+            _CUDA_LAUNCH,
+        ),
+    ),
+    Board(
         name="jetson-xavier-nx",
         title="Jetson Xavier NX, its GPU at 1100 MHz, without its DLAs",
         macs_per_s={"fp32": 422 * _GIGA, "fp16": 3379 * _GIGA, "int8": 6758 * _GIGA},
