@@ -70,8 +70,8 @@ class _Connection:
     sessions: list[Process] = field(default_factory=list)
 
     def has_room(self) -> bool:
-        self.sessions = [session for session in self.sessions if session.is_running]
-        return 0 < len(self.sessions) < _MAX_SESSIONS
+        """Whether it is open, as it is while a session runs, and takes one more."""
+        return 0 < sum(session.is_running for session in self.sessions) < _MAX_SESSIONS
 
 
 class Ssh:

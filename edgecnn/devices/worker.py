@@ -126,7 +126,7 @@ class Worker:
         return answer
 
 
-def _check_clock(theirs_ns: int, ours_ns: int, file: str) -> None:
+def _check_clock(theirs_ns: float, ours_ns: int, file: str) -> None:
     """Refuse a time that cannot have passed: a device's clock may jump, or have its own pace."""
     if theirs_ns > ours_ns * (1 + _CLOCK_RATE) + _CLOCK_NS:
         raise DeviceError(
