@@ -40,6 +40,7 @@ def faults() -> list[Fault]:
         for _ in range(9):
             count = round(math.exp(chance.uniform(math.log(least), math.log(most))))
             found.append(Fault(f"cut {way} {count}", proxy=(way, str(count))))
+    found.append(Fault("stall up 40000", proxy=("up", "40000", "stall")))
     for blocks in (0, 1, 5, 20, 90):
         found.append(Fault(f"full {blocks}", before=f"ulimit -f {blocks}"))
     for verb in ("serve", "run"):
