@@ -106,7 +106,7 @@ def _check(speaker: Speaker, name: str) -> None:
         speaker.line(label, text)
     speaker.result(_document(found))
     for need in found.needs:
-        if need.fatal:
+        if need.stops != "nothing":
             raise DeviceError(f"{name}: {need.what}", hint=need.remedy)
         speaker.warn(f"{need.what}: {need.remedy}")
 
@@ -157,7 +157,7 @@ def _document(found: Checkup) -> dict[str, Any]:
         "packages": dict(hello.packages),
         "free_bytes": hello.free_bytes,
         "needs": [
-            {"what": need.what, "remedy": need.remedy, "fatal": need.fatal} for need in found.needs
+            {"what": need.what, "remedy": need.remedy, "stops": need.stops} for need in found.needs
         ],
         "advice": list(found.advice),
         "facts": found.facts,

@@ -87,8 +87,8 @@ def hello(folder: str) -> Dict[str, Any]:
         "python": list(sys.version_info[:3]),
         "executable": sys.executable,
         "machine": platform.machine(),
-        "model": _text("/proc/device-tree/model") or _text("/sys/class/dmi/id/product_name"),
-        "compatible": _text("/proc/device-tree/compatible").replace("\0", " "),
+        "model": _device_tree("model") or _text("/sys/class/dmi/id/product_name"),
+        "compatible": _device_tree("compatible").replace("\0", " "),
         "tegra_release": _text("/etc/nv_tegra_release"),
         "os_release": _text("/etc/os-release"),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -96,6 +96,10 @@ def hello(folder: str) -> Dict[str, Any]:
         "folder": folder,
         "free_bytes": _free_bytes(folder),
     }
+
+
+def _device_tree(name: str) -> str:
+    return _text("/proc/device-tree/" + name) or _text("/sys/firmware/devicetree/base/" + name)
 
 
 def _text(path: str) -> str:
@@ -127,10 +131,13 @@ def _free_bytes(folder: str) -> int:
 def _sweep(folder: str) -> None:
     """Remove what an interrupted transfer has left, and what nobody has used for long."""
     now_s = time.time()
-    for entry in os.scandir(folder):
-        keep_s = _PART_S if entry.name.endswith(".part") else _UNUSED_S
-        if now_s - entry.stat().st_mtime > keep_s:
-            os.unlink(entry.path)
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        try:
+            if now_s - os.stat(path).st_mtime > (_PART_S if name.endswith(".part") else _UNUSED_S):
+                os.unlink(path)
+        except OSError:
+            pass  # another session was faster
 
 
 def _put(target: str, size: int, stream: BinaryIO, say: Say) -> None:

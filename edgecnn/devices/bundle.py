@@ -8,14 +8,13 @@ from pathlib import Path
 
 import edgecnn
 
-_WORDS = ("__init__", "errors", "detection", "contract", "files", "protobuf", "onnxfile")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same package gives the same bytes
 
 
 def runtime_archive() -> bytes:
-    """`edgecnn.runtime` and the words that it uses, for `PYTHONPATH`; the same bytes each time."""
+    """`edgecnn.runtime` and the words of all rooms, for `PYTHONPATH`; the same bytes each time."""
     home = Path(edgecnn.__path__[0])
-    files = [home / f"{word}.py" for word in _WORDS] + sorted((home / "runtime").rglob("*.py"))
+    files = [*sorted(home.glob("*.py")), *sorted((home / "runtime").rglob("*.py"))]
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:

@@ -44,9 +44,7 @@ def check_device(name: str) -> Checkup:
     with open_device(name) as device:
         hello = device.hello if isinstance(device, RemoteDevice) else _local_hello()
         missing = needs(hello)
-        works = hello.packages.get("numpy") is not None and not any(
-            "Python" in need.what and need.fatal for need in missing
-        )
+        works = all(need.stops != "everything" for need in missing)
         facts = facts_of(device) if works else None
     return Checkup(name, where, hello, facts, missing, tuple(_advice(facts or {})))
 

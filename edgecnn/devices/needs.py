@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from edgecnn.devices.hello import Hello
 from edgecnn.errors import DeviceError
@@ -23,11 +24,11 @@ _LAST_JETPACK = {
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that is missing: what, how to mend it, and whether nothing runs without it."""
+    """Something that is missing: what, how to mend it, and what does not run without it."""
 
     what: str
     remedy: str
-    fatal: bool = True
+    stops: Literal["everything", "models", "nothing"]
 
 
 def needs(hello: Hello) -> tuple[Need, ...]:
@@ -36,21 +37,21 @@ def needs(hello: Hello) -> tuple[Need, ...]:
         return (_old_python(hello),)
     found = []
     if hello.packages.get("numpy") is None:
-        found.append(Need("NumPy is not installed", install("numpy onnxruntime")))
+        found.append(Need("NumPy is not installed", install("numpy onnxruntime"), "everything"))
     if all(hello.packages.get(engine) is None for engine in ENGINES):
         found.append(_no_engine(hello.board))
     elif hello.board.kind == "jetson" and hello.packages.get("tensorrt") is None:
         found.append(_no_tensorrt())
     if hello.free_bytes < _LEAST_FREE_BYTES:
         left = human_size(hello.free_bytes)
-        found.append(Need(f"{left} are left where files are kept", "make room there", fatal=False))
+        found.append(Need(f"{left} are left where files are kept", "make room there", "nothing"))
     return tuple(found)
 
 
 def refuse_unfit(name: str, hello: Hello) -> None:
     """Raise DeviceError where the runtime cannot run at all: no Python, no NumPy that would do."""
     for need in needs(hello):
-        if need.fatal and "engine" not in need.what:  # an engine may be named that we know not
+        if need.stops == "everything":
             raise DeviceError(f"{name}: {need.what}", hint=need.remedy)
 
 
@@ -65,28 +66,32 @@ def _old_python(hello: Hello) -> Need:
     what = f"has Python {has}, and edgecnn's runtime needs {least}"
     last = _LAST_JETPACK.get(hello.board.series)
     if hello.pythons:
-        return Need(what, f"it has {hello.pythons[-1]} too: --python {hello.pythons[-1]}")
+        other = hello.pythons[-1]
+        remedy = f"it has {other} too: edgecnn devices add NAME URL --python {other}"
+        return Need(what, remedy, "everything")
     if last:
         what += f": JetPack {last[0]} (Python {last[1]}) is the last for a {hello.board.series}"
     if hello.board.kind == "jetson" and not last:
         pack = f" (JetPack {hello.board.jetpack})" if hello.board.jetpack else ""
-        return Need(what + pack, "flash JetPack 6 or later with NVIDIA SDK Manager")
+        remedy = "flash JetPack 6 or later with NVIDIA SDK Manager"
+        return Need(what + pack, remedy, "everything")
     return Need(
         what,
         "for its CPU: install Miniforge there, then   ~/miniforge3/bin/pip install numpy "
         "onnxruntime   and name it: --python '~/miniforge3/bin/python'",
+        "everything",
     )
 
 
 def _no_engine(board: Board) -> Need:
     if board.kind == "jetson":
-        return Need("no engine library is installed", _no_tensorrt().remedy)
-    return Need("no engine library is installed", install("numpy onnxruntime"))
+        return Need("no engine library is installed", _no_tensorrt().remedy, "models")
+    return Need("no engine library is installed", install("numpy onnxruntime"), "models")
 
 
 def _no_tensorrt() -> Need:
     return Need(
         "TensorRT's Python is not installed: only the CPU will be used",
         "sudo apt install nvidia-jetpack python3-libnvinfer",
-        fatal=False,
+        "nothing",
     )

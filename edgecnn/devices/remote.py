@@ -24,7 +24,7 @@ Pushed = Callable[[Path, int, int], None]
 _HELLO_S = 60.0
 _ANSWER_S = 60.0
 _HASH_S = 600.0  # a slow card reads a large file once more
-_STALL_S = 30.0
+_STALL_S = 60.0
 _CHUNK_BYTES = 1 << 20
 _MAX_PULL_BYTES = 1 << 30
 

@@ -47,7 +47,7 @@ _OPTIONS = {
 # What ssh says -> what is wrong, and what helps. {ssh} is the command that a person would type.
 _CAUSES = (
     ("HOST IDENTIFICATION HAS CHANGED", "is not the machine it was: its host key has changed",
-     "was it set up anew? compare the fingerprint, then: ssh-keygen -R {host}"),
+     "was it set up anew? compare the fingerprint, then: ssh-keygen -R {known}"),
     ("Host key verification failed", "its host key is not known here",
      "log in once and compare the fingerprint: {ssh}"),
     ("Permission denied", "does not let us in without a password",
@@ -115,7 +115,9 @@ class Ssh:
             return None
         said = process.complaints()
         arguments = " ".join(word for word in self._address.words if word != "--")
-        words = {"host": self._address.host, "arguments": arguments, "ssh": f"ssh {arguments}"}
+        host, port = self._address.host, self._address.port
+        known = f"[{host}]:{port}" if port else host
+        words = {"known": f"'{known}'", "arguments": arguments, "ssh": f"ssh {arguments}"}
         for sign, cause, advice in _CAUSES:
             if any(sign in line for line in said):
                 return DeviceError(f"{self.name}: {cause}", hint=advice.format(**words))

@@ -17,6 +17,7 @@ from edgecnn.errors import DeviceError, EdgecnnError, EngineError
 _START_TIMEOUT_S = 1800.0  # an engine may have to be built first
 _PATIENCE = 50.0  # times the expected duration, before a device counts as dead
 _LEAST_TIMEOUT_S = 60.0
+_MAX_TEXT = 1000
 _CLOCK_RATE, _CLOCK_NS = 0.01, 10_000_000  # two clocks may differ by so much
 
 _Parsed = TypeVar("_Parsed")
@@ -192,7 +193,7 @@ def their_error(said: object, file: str) -> EdgecnnError:
     fields = said if isinstance(said, dict) else {}
     kind = getattr(edgecnn.errors, str(fields.get("type")), EngineError)
     known = isinstance(kind, type) and issubclass(kind, EdgecnnError)
-    message = str(fields.get("message", f"{file}: failed on the device"))
-    hint = str(fields.get("hint", "run it again with --debug"))
+    message = str(fields.get("message", f"{file}: failed on the device"))[:_MAX_TEXT]
+    hint = str(fields.get("hint", "run it again with --debug"))[:_MAX_TEXT]
     error: EdgecnnError = (kind if known else EngineError)(message, hint=hint)
     return error

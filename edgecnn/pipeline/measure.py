@@ -172,7 +172,7 @@ def profile(
                     f"{options.measuring.precision:.0%}: about {plan.expected_s:.0f} s",
                 ),
             )
-        causes = throttle_causes(facts, facts_of(device))
+        causes = throttle_causes(facts, facts_of(device)) if "throttling" in facts else ()
     if causes:
         profiles = tuple(dataclasses.replace(item, state="throttled") for item in profiles)
         narrator.warn(f"{device.name} throttled during the run ({', '.join(causes)})")

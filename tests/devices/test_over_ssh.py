@@ -27,10 +27,11 @@ def test_what_a_device_lacks_is_told_with_its_remedy(
     board = device(python=("/usr/bin/env", "python3", "-I", "-S"))
     assert run(["devices", "check", board.name, "--json"]) == 1
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["needs"][0]["fatal"]
+    assert json.loads(captured.out)["needs"][0]["stops"] == "everything"
     assert "pip install numpy onnxruntime" in captured.err
 
 
+@pytest.mark.slow
 def test_a_profile_writes_its_report_and_the_second_pushes_nothing(
     device: MakeDevice,
     net: Path,

@@ -80,6 +80,7 @@ def test_a_file_comes_back(device: MakeDevice, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_more_workers_than_a_connection_carries_get_another(device: MakeDevice, net: Path) -> None:
     with open_device(device().name) as there:
         workers = [there.start(("facts",)) for _ in range(12)]
