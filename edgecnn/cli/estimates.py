@@ -28,7 +28,7 @@ def show_estimates(
     found = [estimate_files(files, board=board, contract=contract) for board in boards]
     for each in found:
         _show(speaker, each)
-    speaker.print(f"Estimated, not measured; {HELD_OUT}.")
+    speaker.print(f"\nEstimated, not measured: {HELD_OUT}.")
     speaker.result({"format": 1, "estimates": [row for each in found for row in _rows(each)]})
 
 
@@ -46,7 +46,12 @@ def _told(row: FileEstimate) -> str:
     """`~2.1 ms  (1.0 to 4.4)`."""
     guess = row.estimate
     of = f" for {row.batch} images" if row.batch > 1 else ""
-    return f"~{guess.ms:.2g} ms  ({guess.low_ms:.2g} to {guess.high_ms:.2g}){of}"
+    return f"~{_rough(guess.ms)} ms  ({_rough(guess.low_ms)} to {_rough(guess.high_ms)}){of}"
+
+
+def _rough(value: float) -> str:
+    """Two digits, which is more than an estimate knows: 0.19, 2.1, 190."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _rows(found: Estimates) -> list[dict[str, Any]]:

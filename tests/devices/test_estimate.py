@@ -37,7 +37,7 @@ def test_the_error_on_figures_that_were_held_out() -> None:
     assert worst <= 2.5
     assert sum(map(is_covered, unseen)) >= 0.8 * len(unseen)
     assert f"on {len(unseen)} published figures" in HELD_OUT
-    assert f"median error {median * 100:.0f} %" in HELD_OUT
+    assert f"off by {median * 100:.0f} % (median)" in HELD_OUT
     assert f"at most {worst:.2f} times" in HELD_OUT
 
 
