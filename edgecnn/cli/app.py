@@ -12,6 +12,7 @@ from edgecnn import __version__
 from edgecnn.cli import (
     calibrate,
     demo,
+    devices,
     explain,
     half,
     keep,
@@ -74,6 +75,8 @@ for command in (
     use.verify,
     recipes.run_recipe,
     train.train,
+    devices.devices,
+    devices.doctor,
     keep.cache,
     demo.demo,
 ):

@@ -135,7 +135,18 @@ def split_labels(contract: ContractOptions) -> tuple[ContractOptions, Path | Non
 
 @click.command()
 @click.argument("subjects", nargs=-1, metavar="[FILE|MODEL]...")
-@click.option("--device", default="local", show_default=True, help="Where to measure.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    default=("local",),
+    show_default=True,
+    metavar="DEVICE",
+    help="Where: local, ssh://user@host or a name (edgecnn devices); several run at once.",
+)
+@click.option(
+    "--estimate", is_flag=True, help="Measure nothing: estimate for a board: jetson-orin-nano."
+)
 @click.option("--data", type=options.FILE, help=f"{_DATA_HELP} Gives accuracy beside latency.")
 @options.class_offset
 @click.option("--images", type=options.FILE, help="Inputs to measure with  [--data or procedural]")
@@ -188,7 +199,8 @@ def profile(
     *,
     speaker: Speaker,
     subjects: tuple[str, ...],
-    device: str,
+    devices: tuple[str, ...],
+    estimate: bool,
     data: Path | None,
     class_offset: int | None,
     images: Path | None,
@@ -227,20 +239,28 @@ def profile(
     edgecnn profile resnet18 mobilenetv2 --boundary throughput
     edgecnn profile net.onnx --baseline old.json --fail-if-slower 5%
     edgecnn profile mobilenetv2.int8.onnx --source v4l2:///dev/video0
+    edgecnn profile mobilenetv2.int8.onnx --device jetson --device ssh://pi@raspberrypi.local
+    edgecnn profile mobilenetv2.int8.onnx --device jetson-orin-nano --estimate
     """  # noqa: D301  \b is click's word for 'do not wrap'
-    from edgecnn.cli.reports import Outcome, check_outcome, show_outcome
+    from edgecnn.cli import reports
+    from edgecnn.cli.estimates import show_estimates
+    from edgecnn.cli.live import FromSource, profile_source
     from edgecnn.pipeline.measure import ProfileOptions
     from edgecnn.pipeline.measure import profile as profile_all
+    from edgecnn.pipeline.several import profile_on
     from edgecnn.pipeline.standing import profile_subjects
     from edgecnn.profiling.run import Options
 
     contract, table = split_labels(contract)
+    outcome = reports.Outcome(output, plot, baseline, fail_if_slower, allow_mixed, use_marked)
+    reports.check_outcome(outcome, force=force, several=len(devices) > 1)
+    if source is not None and not subjects:
+        raise click.UsageError("--source: name the files that are to look at it")
+    files = profile_subjects(subjects, engine=engine, seed=seed, narrator=speaker)
+    if estimate:
+        show_estimates(speaker, files, devices, contract)
+        return
     if source is not None:
-        from edgecnn.cli.live import FromSource, profile_source
-
-        if not subjects:
-            raise click.UsageError("--source: name the files that are to look at it")
-        files = profile_subjects(subjects, engine=engine, seed=seed, narrator=speaker)
         wanted = FromSource(source, time_limit_s, engine, threads, contract)
         profile_source(speaker, files, wanted)
         return
@@ -255,7 +275,7 @@ def profile(
         seed=seed,
     )
     chosen = ProfileOptions(
-        device=device,
+        device=devices[0],
         images=images,
         data=data,
         table=table,
@@ -264,8 +284,9 @@ def profile(
         measuring=measuring,
         keep_interrupted=True,
     )
-    outcome = Outcome(output, plot, baseline, fail_if_slower, allow_mixed, use_marked)
-    check_outcome(outcome, force=force)
-    files = profile_subjects(subjects, engine=engine, seed=seed, narrator=speaker)
+    if len(devices) > 1:
+        several = profile_on(devices, files, options=chosen, narrator=speaker)
+        reports.show_several(speaker, several, use_marked=use_marked)
+        return
     report = profile_all(files, options=chosen, narrator=speaker)
-    show_outcome(speaker, report, outcome)
+    reports.show_outcome(speaker, report, outcome)

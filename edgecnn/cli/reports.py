@@ -13,6 +13,7 @@ from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
 
 if TYPE_CHECKING:
+    from edgecnn.pipeline.several import Several
     from edgecnn.profiling.choose import Percentile
     from edgecnn.profiling.records import Report
     from edgecnn.profiling.report import Summary
@@ -131,10 +132,17 @@ def choose(
     speaker.result(choice_document(choice))
 
 
-def check_outcome(outcome: Outcome, *, force: bool) -> None:
-    """Refuse what cannot be written, or makes no sense, before anything is measured."""
+def check_outcome(outcome: Outcome, *, force: bool, several: bool = False) -> None:
+    """Refuse what cannot be written, or makes no sense, before anything is measured.
+
+    Of `several` devices each has a report of its own, which -o, --plot and --baseline cannot name.
+    """
     from edgecnn.profiling.report import FORMS, PICTURES
 
+    if several and (outcome.output or outcome.plot or outcome.baseline):
+        raise click.UsageError(
+            "-o, --plot and --baseline are of one report: leave them out with several devices"
+        )
     if outcome.fail_if_slower is not None and outcome.baseline is None:
         raise click.UsageError("--fail-if-slower goes with --baseline OLD.json")
     wanted = ((outcome.output, tuple(FORMS), "-o"), (outcome.plot, PICTURES, "--plot"))
@@ -172,6 +180,24 @@ def show_outcome(speaker: Speaker, report: Report, outcome: Outcome) -> None:
         _judge(speaker, report, outcome, document)
     if report.blocks_missing:
         raise KeyboardInterrupt
+
+
+def show_several(speaker: Speaker, found: Several, *, use_marked: bool) -> None:
+    """One report a device; the first error is raised after those that answered were told."""
+    from edgecnn.profiling.report import report_name
+
+    documents = []
+    for report in found.reports:
+        speaker.print(f"\n{report.device_name}")
+        plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in report.device_name)
+        name = Path(report_name(report.created))
+        target = None if speaker.as_json else name.with_stem(f"{name.stem}-{plain}")
+        documents.append(show_report(speaker, report, _with_samples(target), use_marked=use_marked))
+    speaker.result({"format": 1, "reports": documents})
+    for error in found.errors[1:]:
+        speaker.warn(f"{error}  ({error.hint})")
+    if found.errors:
+        raise found.errors[0]
 
 
 def show_report(

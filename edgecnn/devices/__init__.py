@@ -2,6 +2,7 @@
 
 from edgecnn.devices.device import Device
 from edgecnn.devices.local import LocalDevice
+from edgecnn.devices.remote import RemoteDevice
 from edgecnn.devices.worker import Worker
 
-__all__ = ["Device", "LocalDevice", "Worker"]
+__all__ = ["Device", "LocalDevice", "RemoteDevice", "Worker"]

@@ -9,7 +9,9 @@ from typing import Literal
 
 from edgecnn.errors import DeviceError
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8"]
+# What multiplies: CUDA cores, tensor cores, an Arm core's float or integer pipes, an x86 core.
+Unit = Literal["cuda", "tensor", "arm", "arm int8", "x86"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Board:
     """The limits of a board's fastest engine for convolutions.
 
     `macs_per_s` are multiply-accumulates a second at their peak, `bytes_per_s` what the memory
-    gives, `launch_s` what starting one layer costs; `sources` say where each figure is from.
+    gives, `launch_s` what starting one layer costs, `units` what multiplies in each precision;
+    `sources` say where each figure is from.
     """
 
     name: str
@@ -25,24 +28,43 @@ class Board:
     macs_per_s: Mapping[Precision, float]
     bytes_per_s: float
     launch_s: float
+    units: Mapping[Precision, Unit]
     sources: tuple[str, ...]
 
 
 def find_board(name: str) -> Board:
-    """The board of that name; raises DeviceError with the nearest known one."""
+    """The board of that name, `jetson` for the common one; DeviceError with the nearest known."""
+    wanted = _wanted(name)
     for board in BOARDS:
-        if board.name == name.strip().casefold():
+        if board.name == wanted:
             return board
-    known = [board.name for board in BOARDS]
-    near = difflib.get_close_matches(name, known, n=1)
-    advice = f"did you mean {near[0]}? " if near else ""
+    near = nearest_board(name)
+    advice = f"did you mean {near}? " if near else ""
     raise DeviceError(
         f"nothing is known about a device named {name!r}",
-        hint=f"{advice}known are {', '.join(known)}",
+        hint=f"{advice}known are {', '.join(board.name for board in BOARDS)}",
     )
 
 
+def nearest_board(name: str) -> str | None:
+    """The name of the board that is meant, or None where it resembles none."""
+    near = difflib.get_close_matches(_wanted(name), [board.name for board in BOARDS], n=1)
+    return near[0] if near else None
+
+
+def _wanted(name: str) -> str:
+    plain = name.strip().casefold()
+    return _ALIASES.get(plain, plain)
+
+
+_ALIASES = {"jetson": "jetson-orin-nano", "raspberry-pi": "raspberry-pi-5", "pi": "raspberry-pi-5"}
 _GIGA = 1e9
+_CUDA: Mapping[Precision, Unit] = {"fp32": "cuda", "fp16": "cuda", "int8": "cuda"}
+_TENSOR: Mapping[Precision, Unit] = {"fp32": "cuda", "fp16": "tensor", "int8": "tensor"}
+_ARM: Mapping[Precision, Unit] = {"fp32": "arm", "int8": "arm int8"}
+_CUDA_LAUNCH = "launch: assumed, the usual few microseconds of starting a CUDA kernel"
+_ARM_LAUNCH = "launch: assumed, five times that of x86-zen5-core"
+_VOLTA = "64 FP16 products a cycle and tensor core, twice as many INT8: NVIDIA's Volta white paper"
 
 BOARDS = (
     Board(
@@ -51,10 +73,41 @@ BOARDS = (
         macs_per_s={"fp32": 121.6 * _GIGA, "int8": 500.6 * _GIGA},
         bytes_per_s=39 * _GIGA,
         launch_s=0.2e-6,
+        units={"fp32": "x86", "int8": "x86"},
         sources=(
             "peaks: measured with loops over registers alone, FMA and VPDPBUSD on zmm registers",
             "memory: measured with streaming reads by one core",
             "launch: measured as ONNX Runtime 1.31's time for one more node, in a chain of 200",
+        ),
+    ),
+    Board(
+        name="raspberry-pi-3",
+        title="Raspberry Pi 3 Model B+, four Cortex-A53 at 1.4 GHz",
+        # One pipe of 64 bits: 2 float32 FMA a cycle, or about twice as many int8 products.
+        macs_per_s={"fp32": 4 * 2 * 1.4 * _GIGA, "int8": 4 * 4 * 1.4 * _GIGA},
+        bytes_per_s=3.6 * _GIGA,
+        launch_s=1e-6,
+        units=_ARM,
+        sources=(
+            "cores and clock: raspberrypi.com/products/raspberry-pi-3-model-b-plus",
+            "pipe: half a 128-bit FMLA a cycle; no int8 dot product in Armv8.0",
+            "memory: LPDDR2-900, 32 bits wide",
+            _ARM_LAUNCH,
+        ),
+    ),
+    Board(
+        name="raspberry-pi-4",
+        title="Raspberry Pi 4, four Cortex-A72 at 1.5 GHz",
+        # 4 float32 FMA a cycle; int8 by widening products, about twice as many.
+        macs_per_s={"fp32": 4 * 4 * 1.5 * _GIGA, "int8": 4 * 8 * 1.5 * _GIGA},
+        bytes_per_s=4 * 3.2 * _GIGA,
+        launch_s=1e-6,
+        units=_ARM,
+        sources=(
+            "cores and clock: raspberrypi.com/products/raspberry-pi-4-model-b",
+            "pipes: Arm Cortex-A72 Software Optimization Guide; no int8 dot product in Armv8.0",
+            "memory: LPDDR4-3200, 32 bits wide, as raspberrypi.com states it",
+            _ARM_LAUNCH,
         ),
     ),
     Board(
@@ -64,36 +117,108 @@ BOARDS = (
         macs_per_s={"fp32": 4 * 2 * 4 * 2.4 * _GIGA, "int8": 4 * 2 * 16 * 2.4 * _GIGA},
         bytes_per_s=4 * 4.267 * _GIGA,
         launch_s=1e-6,
+        units=_ARM,
         sources=(
             "cores and clock: raspberrypi.com/products/raspberry-pi-5",
             "pipes: Arm Cortex-A76 Software Optimization Guide, FMLA and SDOT twice a cycle",
             "memory: LPDDR4X-4267, 32 bits wide, as raspberrypi.com states it",
-            "launch: assumed, five times that of x86-zen5-core",
+            _ARM_LAUNCH,
+        ),
+    ),
+    Board(
+        name="jetson-nano",
+        title="Jetson Nano, its GPU at 921.6 MHz",
+        # 128 CUDA cores with one float32 FMA a cycle, or two of float16; INT8 is no faster there.
+        macs_per_s={"fp32": 118 * _GIGA, "fp16": 236 * _GIGA, "int8": 236 * _GIGA},
+        bytes_per_s=25.6 * _GIGA,
+        launch_s=5e-6,
+        units=_CUDA,
+        sources=(
+            "cores, clock, 472 GFLOPS of FP16: NVIDIA Jetson Nano System-on-Module Data Sheet",
+            "memory: LPDDR4, 64 bits wide, 25.6 GB/s, from the same data sheet",
+            _CUDA_LAUNCH,
+        ),
+    ),
+    Board(
+        name="jetson-tx2",
+        title="Jetson TX2, its GPU at 1300 MHz",
+        macs_per_s={"fp32": 333 * _GIGA, "fp16": 666 * _GIGA, "int8": 666 * _GIGA},
+        bytes_per_s=59.7 * _GIGA,
+        launch_s=5e-6,
+        units=_CUDA,
+        sources=(
+            "256 CUDA cores, clock, 1.33 TFLOPS of FP16: NVIDIA Jetson TX2 Series Data Sheet",
+            "memory: LPDDR4, 128 bits wide, 59.7 GB/s, from the same data sheet",
+            _CUDA_LAUNCH,
+        ),
+    ),
+    Board(
+        name="jetson-xavier-nx",
+        title="Jetson Xavier NX, its GPU at 1100 MHz, without its DLAs",
+        macs_per_s={"fp32": 422 * _GIGA, "fp16": 3379 * _GIGA, "int8": 6758 * _GIGA},
+        bytes_per_s=59.7 * _GIGA,
+        launch_s=5e-6,
+        units=_TENSOR,
+        sources=(
+            "384 CUDA cores, 48 tensor cores, clock: NVIDIA Jetson Xavier NX Series Data Sheet",
+            _VOLTA,
+            "memory: LPDDR4x, 128 bits wide, 59.7 GB/s, from the same data sheet",
+            _CUDA_LAUNCH,
+        ),
+    ),
+    Board(
+        name="jetson-agx-xavier",
+        title="Jetson AGX Xavier, its GPU at 1377 MHz, without its DLAs",
+        macs_per_s={"fp32": 705 * _GIGA, "fp16": 5640 * _GIGA, "int8": 11280 * _GIGA},
+        bytes_per_s=136.5 * _GIGA,
+        launch_s=5e-6,
+        units=_TENSOR,
+        sources=(
+            "512 CUDA cores, 64 tensor cores, clock: NVIDIA Jetson AGX Xavier Series Data Sheet",
+            _VOLTA,
+            "memory: LPDDR4x, 256 bits wide, 136.5 GB/s, from the same data sheet",
+            _CUDA_LAUNCH,
         ),
     ),
     Board(
         name="jetson-orin-nano",
         title="Jetson Orin Nano 8GB, its GPU at 625 MHz",
         # 1024 CUDA cores with one float32 FMA a cycle; 20 dense INT8 TOPS, two operations a MAC.
-        macs_per_s={"fp32": 1024 * 0.625 * _GIGA, "int8": 20e12 / 2},
+        macs_per_s={"fp32": 1024 * 0.625 * _GIGA, "fp16": 10e12 / 2, "int8": 20e12 / 2},
         bytes_per_s=68 * _GIGA,
         launch_s=5e-6,
+        units=_TENSOR,
         sources=(
             "cores, clock, TOPS (40 sparse, 20 dense): NVIDIA Jetson Orin Nano Series Data Sheet",
             "memory: LPDDR5, 128 bits wide, 68 GB/s, from the same data sheet",
-            "launch: assumed, the usual few microseconds of starting a CUDA kernel",
+            _CUDA_LAUNCH,
         ),
     ),
     Board(
         name="jetson-orin-nano-super",
         title="Jetson Orin Nano 8GB in its Super mode, its GPU at 1020 MHz",
-        macs_per_s={"fp32": 1024 * 1.02 * _GIGA, "int8": 33e12 / 2},
+        macs_per_s={"fp32": 1024 * 1.02 * _GIGA, "fp16": 33e12 / 4, "int8": 33e12 / 2},
         bytes_per_s=102 * _GIGA,
         launch_s=5e-6,
+        units=_TENSOR,
         sources=(
             "clock, TOPS (67 sparse, 33 dense), memory: NVIDIA's technical blog, December 2024:",
             "  'Jetson Orin Nano Developer Kit Gets a Super Boost'",
-            "launch: assumed, the usual few microseconds of starting a CUDA kernel",
+            _CUDA_LAUNCH,
+        ),
+    ),
+    Board(
+        name="jetson-agx-orin",
+        title="Jetson AGX Orin 64GB, its GPU at 1300 MHz, without its DLAs",
+        # 170 sparse INT8 TOPS of the GPU are 85 dense ones; FP16 is half of that.
+        macs_per_s={"fp32": 2048 * 1.3 * _GIGA, "fp16": 85e12 / 4, "int8": 85e12 / 2},
+        bytes_per_s=204.8 * _GIGA,
+        launch_s=5e-6,
+        units=_TENSOR,
+        sources=(
+            "cores, clock, TOPS of the GPU: NVIDIA Jetson AGX Orin Series Technical Brief",
+            "memory: LPDDR5, 256 bits wide, 204.8 GB/s, from the same brief",
+            _CUDA_LAUNCH,
         ),
     ),
 )

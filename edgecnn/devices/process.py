@@ -9,12 +9,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from edgecnn.errors import DeviceError
 
 _MAX_LINE_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 16
+_PIPE_BYTES = 4096  # so much fits into a pipe that select calls writable
 _GOODBYE_S = 2.0
 _LAST_WORDS_BYTES = 4096
 
@@ -22,12 +23,22 @@ _LAST_WORDS_BYTES = 4096
 class Process:
     """One child, in a session of its own so that Ctrl-C reaches it only through us.
 
-    Its stderr goes to a file: nobody has to empty a pipe while it works.
+    Its stderr goes to a file: nobody has to empty a pipe while it works. `who` is what errors call
+    it, by default its process id; `lost` is asked at the end of its output whether that was none.
     """
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        who: str | None = None,
+        lost: Callable[[Process], DeviceError | None] | None = None,
+    ) -> None:
+        self._lost = lost
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
         self._pending = b""
+        self._at_end = False
         try:
             self._child = subprocess.Popen(
                 argv,
@@ -43,6 +54,17 @@ class Process:
             raise DeviceError(
                 f"{argv[0]}: cannot be started ({error.strerror})", hint="check the installation"
             ) from error
+        self._who = who or f"process {self.pid}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._child.poll() is None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether its stdout has ended and all of it was read: an empty line is no end."""
+        return self._at_end and not self._pending
 
     @property
     def pid(self) -> int:
@@ -55,26 +77,64 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.write(line.encode() + b"\n")
 
+    def exit_code(self) -> int | None:
+        """Its exit code, after a moment of patience; None where it still runs."""
+        self._wait(_GOODBYE_S)
+        return self._child.poll()
+
+    def write(self, content: bytes, *, timeout_s: float) -> None:
+        """Send bytes; raises DeviceError where it takes none for so long.
+
+        As with lines, a child that has gone shows when it is read from.
+        """
+        assert self._child.stdin is not None
+        pipe = self._child.stdin.fileno()
+        for start in range(0, len(content), _PIPE_BYTES):
+            _, ready, _ = select.select([], [pipe], [], timeout_s)
+            if not ready:
+                raise self._silent()
+            with contextlib.suppress(BrokenPipeError):
+                os.write(pipe, content[start : start + _PIPE_BYTES])
+
     def read_line(self, *, timeout_s: float) -> str:
-        """The next line of its stdout, '' at the end; raises DeviceError when it takes too long."""
+        """The next line of its stdout, '' at the end.
+
+        Raises DeviceError when it takes too long, and where what led to the child was lost.
+        """
         deadline_s = time.monotonic() + timeout_s
         while b"\n" not in self._pending:
             chunk = self._read_chunk(deadline_s - time.monotonic())
             if not chunk:
+                self._end_of_output()
                 break
             self._pending += chunk
             if len(self._pending) > _MAX_LINE_BYTES:
-                raise DeviceError("a device answered without end", hint="check what runs there")
+                raise DeviceError(f"{self._who} answers without end", hint="check what runs there")
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode("utf-8", errors="replace")
 
-    def last_words(self) -> str:
-        """The last line it left on stderr, or how it ended where it left none."""
+    def read_bytes(self, count: int, *, timeout_s: float) -> bytes:
+        """So many bytes of its stdout, or fewer at the end; raises DeviceError as a line does."""
+        while len(self._pending) < count:
+            chunk = self._read_chunk(timeout_s)
+            if not chunk:
+                self._end_of_output()
+                break
+            self._pending += chunk
+        content, self._pending = self._pending[:count], self._pending[count:]
+        return content
+
+    def complaints(self) -> tuple[str, ...]:
+        """The last lines that it left on stderr."""
         self._wait(_GOODBYE_S)
         end = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, end - _LAST_WORDS_BYTES))
         lines = self._stderr.read().decode("utf-8", errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
+        return tuple(line.strip() for line in lines if line.strip())
+
+    def last_words(self) -> str:
+        """The last line it left on stderr, or how it ended where it left none."""
+        said = self.complaints()
         return said[-1] if said else _ending(self._child.poll())
 
     def close(self, *, patiently: bool = True) -> int:
@@ -97,11 +157,19 @@ class Process:
         assert self._child.stdout is not None
         ready, _, _ = select.select([self._child.stdout], [], [], max(0.0, timeout_s))
         if not ready:
-            raise DeviceError(
-                f"no answer from process {self.pid}", hint="is the machine overloaded? run it again"
-            )
+            raise self._silent()
         chunk: bytes = os.read(self._child.stdout.fileno(), _CHUNK_BYTES)
         return chunk
+
+    def _end_of_output(self) -> None:
+        self._at_end = True
+        if self._lost and (error := self._lost(self)):
+            raise error
+
+    def _silent(self) -> DeviceError:
+        return DeviceError(
+            f"no answer from {self._who}", hint="is the machine overloaded? run it again"
+        )
 
     def _wait(self, timeout_s: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):

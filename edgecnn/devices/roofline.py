@@ -6,6 +6,7 @@ architectures, Communications of the ACM 52(4), 2009. Bounds, not estimates: a l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,7 @@ from edgecnn.devices.boards import Board, Precision
 
 Limit = Literal["compute", "memory", "launch"]
 
-_BYTES = {"fp32": 4, "int8": 1}
+BYTES: Mapping[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,6 @@ def roof(board: Board, *, macs: int, values: int, precision: Precision = "fp32")
     """
     return Roof(
         compute_s=macs / board.macs_per_s[precision],
-        memory_s=values * _BYTES[precision] / board.bytes_per_s,
+        memory_s=values * BYTES[precision] / board.bytes_per_s,
         launch_s=board.launch_s,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +17,8 @@ from edgecnn.errors import DeviceError, EdgecnnError, EngineError
 _START_TIMEOUT_S = 1800.0  # an engine may have to be built first
 _PATIENCE = 50.0  # times the expected duration, before a device counts as dead
 _LEAST_TIMEOUT_S = 60.0
+_MAX_TEXT = 1000
+_CLOCK_RATE, _CLOCK_NS = 0.01, 10_000_000  # two clocks may differ by so much
 
 _Parsed = TypeVar("_Parsed")
 
@@ -45,6 +48,11 @@ class Ready:
     peak_rss_bytes: int
     energy: tuple[str, ...]
     no_energy: str | None
+
+    @property
+    def least_ns(self) -> float:
+        """What loading and warming up cannot have taken less than."""
+        return (self.load_ms + self.first_run_ms) * 1e6 + self.run_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,9 @@ class Worker:
         self._file = file
         self._process: Process = device.start(("worker", *arguments))
         try:
+            started_ns = time.monotonic_ns()
             self.ready = _parsed(_ready, self._answer(_START_TIMEOUT_S), file)
+            _check_clock(self.ready.least_ns, time.monotonic_ns() - started_ns, file)
         except BaseException:
             self._process.close(patiently=False)
             raise
@@ -95,12 +105,16 @@ class Worker:
 
     def visit(self, *, runs: int, warmup: int) -> Visit:
         """Time `runs` runs after `warmup` untimed ones; raises EngineError, DeviceError."""
+        asked_ns = time.monotonic_ns()
         self._process.write_line(json.dumps({"run": runs, "warmup": warmup}))
         expected_s = (runs + warmup) * self.ready.run_ns / 1e9
         answer = self._answer(max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s))
         visit = _parsed(parse_visit, answer, self._file)
         if len(visit.latencies_ns) != runs:
             raise _garbage(self._file, f"{len(visit.latencies_ns)} latencies for {runs} runs")
+        if sum(visit.latencies_ns) > visit.wall_ns:
+            raise _garbage(self._file, f"runs longer than the {visit.wall_ns} ns that they took")
+        _check_clock(visit.wall_ns, time.monotonic_ns() - asked_ns, self._file)
         return visit
 
     def rest(self, seconds: float) -> Rest:
@@ -129,13 +143,23 @@ class Worker:
             )
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise _garbage(self._file, repr(line[:80]))
         if "error" in answer:
-            raise _their_error(answer["error"], self._file)
+            raise their_error(answer["error"], self._file)
         return answer
+
+
+def _check_clock(theirs_ns: float, ours_ns: int, file: str) -> None:
+    """Refuse a time that cannot have passed: a device's clock may jump, or have its own pace."""
+    if theirs_ns > ours_ns * (1 + _CLOCK_RATE) + _CLOCK_NS:
+        raise DeviceError(
+            f"{file}: the device's clock cannot be trusted: it counted {theirs_ns / 1e9:.3f} s "
+            f"while {ours_ns / 1e9:.3f} s passed here",
+            hint="was it suspended, or is it a virtual machine? run it again",
+        )
 
 
 def _ready(answer: Mapping[str, Any]) -> Ready:
@@ -220,12 +244,12 @@ def _garbage(file: str, what: str) -> DeviceError:
     )
 
 
-def _their_error(said: object, file: str) -> EdgecnnError:
-    """The worker's error as our own, if it is one that we know."""
+def their_error(said: object, file: str) -> EdgecnnError:
+    """An error that a device told, as our own if it is one that we know."""
     fields = said if isinstance(said, dict) else {}
     kind = getattr(edgecnn.errors, str(fields.get("type")), EngineError)
     known = isinstance(kind, type) and issubclass(kind, EdgecnnError)
-    message = str(fields.get("message", f"{file}: failed on the device"))
-    hint = str(fields.get("hint", "run it again with --debug"))
+    message = str(fields.get("message", f"{file}: failed on the device"))[:_MAX_TEXT]
+    hint = str(fields.get("hint", "run it again with --debug"))[:_MAX_TEXT]
     error: EdgecnnError = (kind if known else EngineError)(message, hint=hint)
     return error

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from edgecnn.contract import Contract
@@ -13,8 +14,10 @@ from edgecnn.datasets.images import read_image
 from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
-from edgecnn.devices.find import facts_of, find_device
+from edgecnn.devices.find import facts_of, open_device
+from edgecnn.devices.throttling import throttle_causes
 from edgecnn.errors import DataError, FileError, ModelError
+from edgecnn.files import human_size
 from edgecnn.graph.operations import operations
 from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
 from edgecnn.pipeline.hearing import Hearing, unfinished_profile
@@ -156,30 +159,48 @@ def profile(
     """Latency of files, visited in interleaved blocks, and their accuracy where there is data."""
     options, narrator = options or ProfileOptions(), narrator or Silent()
     contracts = {path: contract_of(path, options.contract) for path in files}
-    device = find_device(options.device)
-    facts = facts_of(device)
-    narrator.line("device", device_line(facts))
-    evaluations = _evaluations(files, options, contracts, narrator)
-    hearing = Hearing(narrator, files, options.measuring, keep_interrupted=options.keep_interrupted)
-    with hearing.listener() as listener:
-        profiles = profile_files(
-            files,
-            device=device,
-            images=_inputs(options),
-            options=dataclasses.replace(options.measuring, contracts=contracts),
-            listener=listener,
-            journal=unfinished_profile(
-                files, options.measuring, facts, images=options.images or options.data
-            ),
-        )
+    measuring = dataclasses.replace(options.measuring, contracts=contracts)
+    hearing = Hearing(narrator, files, measuring, keep_interrupted=options.keep_interrupted)
+    with open_device(options.device, pushed=partial(_tell_push, narrator, files)) as device:
+        before = facts_of(device)
+        narrator.line("device", device_line(before))
+        evaluations = _evaluations(files, options, contracts, narrator)
+        images = options.images or options.data
+        with hearing.listener() as listener:
+            profiles = profile_files(
+                files,
+                device=device,
+                images=_inputs(options),
+                options=measuring,
+                listener=listener,
+                journal=unfinished_profile(files, measuring, before, images=images),
+            )
+        after = facts_of(device)
+    causes = throttle_causes(before, after) if "throttling" in before else ()
     return Report(
-        device=facts,
+        device=before,
         device_name=device.name,
         created=datetime.now().astimezone(),
-        profiles=tuple(_with(item, evaluations.get(item.file)) for item in profiles),
-        device_after=facts_of(device),
+        profiles=tuple(
+            _with(_marked(item, causes), evaluations.get(item.file)) for item in profiles
+        ),
+        device_after=after,
         blocks_missing=hearing.blocks_missing,
     )
+
+
+def _marked(profile: Profile, causes: Sequence[str]) -> Profile:
+    """Held back by what a board tells only of a whole run."""
+    if not causes or profile.state in ("emulated", "throttled"):
+        return profile
+    return dataclasses.replace(profile, state="throttled", why="; ".join(causes))
+
+
+def _tell_push(narrator: Narrator, files: Sequence[Path], file: Path, sent: int, size: int) -> None:
+    if file not in files:  # the inputs, and contracts beside their files
+        return
+    how = "already there" if not sent else "sent" if sent == size else f"{human_size(sent)} missing"
+    narrator.line("push", f"{file.name}  {human_size(size)}   {how}")
 
 
 def _evaluations(

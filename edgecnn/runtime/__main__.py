@@ -1,4 +1,4 @@
-"""The device side of a remote profile: `python -m edgecnn.runtime facts | worker FILE ...`."""
+"""The device side of a remote profile: `python -m edgecnn.runtime facts | worker | answers`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TextIO, get_args
 
 from edgecnn.errors import EdgecnnError
 from edgecnn.runtime import worker
+from edgecnn.runtime.answers import answers_document
 from edgecnn.runtime.facts import device_facts
 from edgecnn.runtime.visits import error_reply
 
@@ -28,6 +29,8 @@ def main(arguments: list[str] | None = None, *, root: Path = Path("/")) -> int:
         try:
             if options.verb == "facts":
                 _write(stream, device_facts(root))
+            elif options.verb == "answers":
+                _write(stream, _answers(options))
             else:
                 worker.work(_job(options, root), sys.stdin, lambda reply: _write(stream, reply))
         except EdgecnnError as error:
@@ -43,15 +46,27 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("facts", help="what this device is and what state it is in, as JSON")
     work = verbs.add_parser("worker", help="hold one file and time it when told to")
-    work.add_argument("file", type=Path)
-    work.add_argument("--inputs", type=Path, required=True, help="frames as .npz")
-    work.add_argument("--engine", default="onnxruntime")
-    work.add_argument("--threads", type=int)
     work.add_argument("--batch", type=int)
     work.add_argument("--boundary", choices=get_args(worker.Boundary), default="engine")
     work.add_argument("--streams", type=int, help="runs at a time, for throughput")
-    work.add_argument("--contract", type=Path, help="for a file that carries none, as JSON")
+    answer = verbs.add_parser("answers", help="what one file says to some frames, as JSON")
+    for verb in (work, answer):
+        verb.add_argument("file", type=Path)
+        verb.add_argument("--inputs", type=Path, required=True, help="frames as .npz")
+        verb.add_argument("--engine", default="onnxruntime")
+        verb.add_argument("--threads", type=int)
+        verb.add_argument("--contract", type=Path, help="for a file that carries none, as JSON")
     return parser
+
+
+def _answers(options: argparse.Namespace) -> dict[str, Any]:
+    return answers_document(
+        options.file,
+        worker.read_frames(options.inputs),
+        engine=options.engine,
+        threads=options.threads,
+        contract=worker.read_contract_file(options.contract) if options.contract else None,
+    )
 
 
 def _job(options: argparse.Namespace, root: Path) -> worker.Job:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgecnn.runtime.board import read_board
+from edgecnn.runtime.sensors import board_facts
 from edgecnn.runtime.sysfs import read as _read
 
 _ROOT = Path("/")
@@ -43,9 +45,9 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
     Keys: machine, model, cpu, cores (usable by this process), isa, memory_bytes,
     memory_available_bytes, swap_used_bytes, kernel, libc, virtual_machine, emulated, governor,
     clock_mhz, clock_max_mhz, temperature_c (the hottest zone), load_1min, versions; power_mode on
-    a Jetson.
+    a Jetson, and what `board_facts` adds.
     """
-    facts = {
+    facts: dict[str, Any] = {
         "machine": platform.machine(),
         "model": model_name(root),
         "cpu": _cpu_name(root),
@@ -65,7 +67,9 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
         "load_1min": _load_1min(root),
         "versions": _versions(),
     }
-    return {**facts, "power_mode": _power_mode()} if _is_jetson(root) else facts
+    board = read_board(root, machine=facts["machine"])
+    mode = {"power_mode": _power_mode()} if board.kind == "jetson" else {}
+    return {**facts, **mode, **board_facts(board, root)}
 
 
 def core_count() -> int:
@@ -194,11 +198,6 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = _unavailable("not installed")
     return versions
-
-
-def _is_jetson(root: Path) -> bool:
-    compatible = _read(root / "proc/device-tree/compatible")
-    return "nvidia,tegra" in compatible or (root / "etc/nv_tegra_release").is_file()
 
 
 def _power_mode() -> str:

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from edgecnn.devices import Device, LocalDevice
-from edgecnn.devices.find import facts_of, find_device
+from edgecnn.devices.find import facts_of, find_device, open_device
 from edgecnn.errors import DeviceError
 
 
 def test_it_tells_its_facts() -> None:
-    device: Device = find_device("local")
-    assert facts_of(device)["versions"]["python"]
-    assert device.name == "local"
+    with open_device("local") as device:
+        there: Device = device
+        assert facts_of(there)["versions"]["python"]
+        assert there.name == "local"
 
 
 def test_files_are_already_there(tmp_path: Path) -> None:
@@ -44,7 +45,33 @@ def test_modules_in_the_folder_it_is_started_in_are_not_run(
     assert facts_of(LocalDevice())["machine"]
 
 
-def test_an_unknown_device_is_refused_with_advice() -> None:
-    with pytest.raises(DeviceError, match="jetson") as refused:
+@pytest.fixture
+def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "devices.toml"
+    file.write_text('[jetson-nx]\nurl = "ssh://a"\n[pi]\nurl = "ssh://b"\n')
+    monkeypatch.setenv("EDGECNN_DEVICES", str(file))
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_an_unknown_device_is_refused_with_both_ways_on() -> None:
+    with pytest.raises(DeviceError, match="this machine is not a Jetson") as refused:
         find_device("jetson")
-    assert refused.value.hint
+    assert "edgecnn devices add jetson ssh://user@host" in refused.value.hint
+    assert "--estimate" in refused.value.hint
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_a_misspelt_device_is_answered_with_the_nearest() -> None:
+    with pytest.raises(DeviceError, match="'jetson-xn'") as refused:
+        find_device("jetson-xn")
+    assert "did you mean jetson-nx?" in refused.value.hint
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_names_and_addresses_lead_to_hosts() -> None:
+    pi, other = find_device("pi"), find_device("ssh://me@c:22")
+    assert pi
+    assert other
+    assert (pi.name, pi.address.host) == ("pi", "b")
+    assert (other.name, other.address.user) == ("ssh://me@c:22", "me")
+    assert find_device("local") is None

@@ -16,6 +16,7 @@ BOARD = Board(
     macs_per_s={"fp32": 1e9, "int8": 4e9},
     bytes_per_s=1e9,
     launch_s=1e-5,
+    units={"fp32": "arm", "int8": "arm int8"},
     sources=("made up",),
 )
 
@@ -58,6 +59,7 @@ def test_every_board_says_where_its_figures_are_from(board: Board) -> None:
     for what in ("memory", "launch"):
         assert any(what in source for source in board.sources)
     assert board.macs_per_s["int8"] > board.macs_per_s["fp32"] > board.bytes_per_s / 4
+    assert board.units.keys() == board.macs_per_s.keys()
 
 
 def test_published_peaks_come_out() -> None:
@@ -67,6 +69,11 @@ def test_published_peaks_come_out() -> None:
 
 
 def test_an_unknown_board_is_answered_with_the_nearest() -> None:
-    with pytest.raises(DeviceError, match="named 'jetson-nano'") as caught:
-        find_board("jetson-nano")
+    with pytest.raises(DeviceError, match="named 'jetson-orin-nono'") as caught:
+        find_board("jetson-orin-nono")
     assert "did you mean jetson-orin-nano?" in caught.value.hint
+
+
+def test_a_family_stands_for_its_common_board() -> None:
+    assert find_board("jetson").name == "jetson-orin-nano"
+    assert find_board("raspberry-pi").name == "raspberry-pi-5"

@@ -1,0 +1,84 @@
+"""One profile on several devices at the same time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecnn.errors import EdgecnnError, UsageError
+from edgecnn.pipeline.measure import ProfileOptions, profile
+from edgecnn.pipeline.narrator import Narrator, Progress
+from edgecnn.profiling.records import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """The reports of the devices that answered, in their order, and the errors of those not."""
+
+    reports: tuple[Report, ...]
+    errors: tuple[EdgecnnError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A narrator that says which device it is about; bars of several would cover each other."""
+
+    narrator: Narrator
+    device: str
+
+    def line(self, label: str, text: str) -> None:
+        self.narrator.line(label, f"{self.device}: {text}")
+
+    def warn(self, text: str) -> None:
+        self.narrator.warn(f"{self.device}: {text}")
+
+    def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[Progress]:
+        return nullcontext(_ignore)
+
+
+def profile_on(
+    devices: Sequence[str],
+    files: Sequence[Path],
+    *,
+    options: ProfileOptions,
+    narrator: Narrator,
+) -> Several:
+    """Profile the same files on several devices at once, each a machine of its own.
+
+    One that fails takes no other with it. Raises UsageError for a device that is named twice.
+    """
+    if twice := [name for name in devices if devices.count(name) > 1]:
+        raise UsageError(f"--device {twice[0]} is named twice", hint="name each device once")
+    with ThreadPoolExecutor(max_workers=len(devices)) as threads:
+        running = [
+            threads.submit(
+                profile,
+                files,
+                options=dataclasses.replace(options, device=name, keep_interrupted=False),
+                narrator=_Named(narrator, name),
+            )
+            for name in devices
+        ]
+    reports, errors = [], []
+    for future in running:
+        error = _our_error(future)
+        if error is None:
+            reports.append(future.result())
+        else:
+            errors.append(error)
+    return Several(tuple(reports), tuple(errors))
+
+
+def _our_error(future: Future[Report]) -> EdgecnnError | None:
+    error = future.exception()
+    if error is None or isinstance(error, EdgecnnError):
+        return error
+    raise error
+
+
+def _ignore(done: int, total: int) -> None:
+    del done, total

@@ -1,0 +1,71 @@
+"""The command line on devices behind ssh, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgecnn.cli.app import run
+from tests.devices.conftest import MakeDevice
+
+QUICK = ("--precision", "1", "--time-limit", "1", "--threads", "1")
+
+
+def test_a_device_is_checked(device: MakeDevice, capsys: pytest.CaptureFixture[str]) -> None:
+    board = device()
+    assert run(["devices", "check", board.name]) == 0
+    told = capsys.readouterr().out
+    assert str(board.cache) in told
+    assert "onnxruntime" in told
+
+
+def test_what_a_device_lacks_is_told_with_its_remedy(
+    device: MakeDevice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = device(python=("/usr/bin/env", "python3", "-I", "-S"))
+    assert run(["devices", "check", board.name, "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["needs"][0]["stops"] == "everything"
+    assert "pip install numpy onnxruntime" in captured.err
+
+
+@pytest.mark.slow
+def test_a_profile_writes_its_report_and_the_second_pushes_nothing(
+    device: MakeDevice,
+    net: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    board = device()
+    command = ["profile", str(net), "--device", board.name, *QUICK]
+    assert run([*command, "-o", "report.html"]) == 0
+    told = capsys.readouterr().out
+    assert f"push         {net.name}" in told
+    assert "State: stable." in told or "Not a steady run" in told
+    assert Path("report.html").stat().st_size > 10_000
+    assert run([*command, "--force"]) == 0
+    assert capsys.readouterr().out.count("already there") == 1
+
+
+def test_several_devices_are_profiled_at_once(
+    device: MakeDevice,
+    net: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The second is not there: the first is told all the same."""
+    monkeypatch.chdir(tmp_path)
+    board, other = device(name="one"), device(name="two")
+    gone = "ssh://127.0.0.1:1"
+    names = [word for name in (board.name, other.name, gone) for word in ("--device", name)]
+    assert run(["profile", str(net), *names, *QUICK, "--json"]) == 1
+    captured = capsys.readouterr()
+    reports = json.loads(captured.out)["reports"]
+    assert [report["device"]["name"] for report in reports] == ["one", "two"]
+    assert "no ssh server answers" in captured.err
+    assert run(["profile", str(net), "--device", "one", "--device", "one"]) == 2
