@@ -25,3 +25,11 @@ def tensorrt_rtx() -> Any:
         return importlib.import_module("tensorrt_rtx_bindings")
     except (ImportError, OSError) as error:
         missing("rtx", f"TensorRT-RTX cannot be imported ({error}): pip install 'edgecnn[dev]'")
+
+
+def openvino() -> Any:
+    """The module of OpenVINO."""
+    try:
+        return importlib.import_module("openvino")
+    except (ImportError, OSError) as error:
+        missing("openvino", f"OpenVINO cannot be imported ({error}): pip install 'edgecnn[dev]'")

@@ -15,7 +15,8 @@ from edgecnn.runtime.engines.base import Engine
 from edgecnn.runtime.facts import cpu_flags
 
 TENSORRT = ("tensorrt", "tensorrt-rtx")
-ENGINES = ("onnxruntime", *TENSORRT)
+OPENVINO = ("openvino", "openvino-bf16")
+ENGINES = ("onnxruntime", *OPENVINO, *TENSORRT)
 
 _GRAPH = "model.onnx"
 
@@ -32,7 +33,7 @@ class Compiled:
 
     @property
     def graph(self) -> Path:
-        """The optimised graph or the plan inside the folder."""
+        """The optimised graph, the blob or the plan inside the folder."""
         return self.folder / self.name
 
 
@@ -66,6 +67,10 @@ def compile_engine(
             f"--compute-capability says nothing to {engine}",
             hint="it goes with --engine tensorrt-rtx",
         )
+    if engine in OPENVINO:
+        from edgecnn.runtime.engines import openvino
+
+        return Compiled(*openvino.compile_blob(path, engine=engine, sha256=sha256), openvino.BLOB)
     ort = _onnxruntime(engine)
     _refuse_half_scales(path)
     key = {
@@ -92,6 +97,10 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
         from edgecnn.runtime.engines import tensorrt
 
         return tensorrt.open_plan(path, engine=engine, sha256=sha256)
+    if engine in OPENVINO:
+        from edgecnn.runtime.engines import openvino
+
+        return openvino.open_blob(path, engine=engine, sha256=sha256, threads=threads)
     ort = _onnxruntime(engine)
     _refuse_half_scales(path)
     why = "damaged"

@@ -15,7 +15,7 @@ from edgecnn.onnxfile import model_sha256, read_contract
 from edgecnn.runtime import golden
 from edgecnn.runtime.compiled import open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
-from edgecnn.runtime.engines.base import Engine
+from edgecnn.runtime.engines.base import Engine, precision
 from edgecnn.runtime.preprocess import Image, Tensor, preprocess, preprocess_batch
 from edgecnn.runtime.results import Label, classification
 
@@ -30,6 +30,11 @@ class Model:
         self.sha256 = sha256
         self._input = engine.inputs[0]
         self._outputs = tuple(spec.name for spec in engine.outputs)
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `fp16`, `int8`, ...: what the contract says and the engine really computes in."""
+        return precision(self.contract.provenance.get("precision", "fp32"), self.engine.facts)
 
     def __call__(self, image: Image) -> Detections | tuple[Label, ...]:
         """What is on one image: a detector's boxes, or the best classes."""
@@ -111,7 +116,8 @@ class Model:
 
     def _run(self, tensor: Tensor) -> tuple[NDArray[np.float32], ...]:
         answers = self.engine.run({self._input.name: tensor})
-        return tuple(np.asarray(answers[name], dtype=np.float32) for name in self._outputs)
+        # Copied: an engine may write its next answers into the same memory.
+        return tuple(np.array(answers[name], dtype=np.float32) for name in self._outputs)
 
 
 def load(

@@ -63,7 +63,7 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
             "sha256": model.sha256,
             "engine": model.engine.name,
             "facts": dict(model.engine.facts),
-            "precision": str(model.contract.provenance.get("precision", "fp32")),
+            "precision": model.precision,
             "boundary": job.boundary,
             "batch": batch,
             "threads": job.threads or core_count(),

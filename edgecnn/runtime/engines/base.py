@@ -12,6 +12,16 @@ from edgecnn.contract import TensorSpec
 Feeds = Mapping[str, NDArray[Any]]
 
 
+def precision(stated: object, facts: Mapping[str, str]) -> str:
+    """What a file is computed in: as its contract says, unless its engine's facts say BF16.
+
+    `fp32` in such an engine is `bf16`, `int8` with float layers in BF16 is `int8+bf16`.
+    """
+    if facts.get("float") != "bf16":
+        return str(stated)
+    return f"{stated}+bf16" if str(stated).startswith("int8") else "bf16"
+
+
 class Engine(Protocol):
     """One loaded model on one engine."""
 
