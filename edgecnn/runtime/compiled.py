@@ -139,7 +139,7 @@ def _opened(
 
 def _onnxruntime(engine: str) -> ModuleType:
     if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: {', '.join(ENGINES)}")
+        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: auto, {', '.join(ENGINES)}")
     try:
         from edgecnn.runtime.engines import ort
     except ImportError as error:

@@ -129,19 +129,24 @@ def load(
 ) -> Model:
     """Load a model file; the engine built for this device is taken from the cache or built.
 
+    `auto` is the fastest engine that is right, measured where the cache does not know it yet.
     `contract` stands in for files that carry none. Raises FileError, ModelError, ContractError
     or EngineError; UsageError for an unknown engine.
     """
     path = Path(path)
     contract = contract or read_contract(path)
     sha256 = model_sha256(path)
+    if engine == "auto":
+        from edgecnn.runtime.auto import choose
+
+        engine = choose(path, contract=contract, sha256=sha256, threads=threads).engine
     opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
-    _check_fit(path, contract, opened)
+    check_fit(path, contract, opened)
     return Model(path, contract=contract, engine=opened, sha256=sha256)
 
 
-def _check_fit(path: Path, contract: Contract, engine: Engine) -> None:
-    """Refuse a contract that prepares another input than the graph takes."""
+def check_fit(path: Path, contract: Contract, engine: Engine) -> None:
+    """Raise ContractError for a contract that prepares another input than the graph takes."""
     if len(engine.inputs) != 1:
         names = ", ".join(spec.name for spec in engine.inputs)
         raise ContractError(

@@ -1,0 +1,262 @@
+"""`--engine auto`: of the engines that are installed, the fastest that answers rightly.
+
+The choice holds for one file on one device with one number of threads. It lies in the cache, with
+what the others took, so that it is made once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.contract import Contract
+from edgecnn.errors import ContractError, EdgecnnError, EngineError, FileError
+from edgecnn.runtime import cache
+from edgecnn.runtime.compiled import open_engine
+from edgecnn.runtime.facts import core_count, cpu_flags
+from edgecnn.runtime.golden import golden_image
+from edgecnn.runtime.measure import Run
+from edgecnn.runtime.model import Model, check_fit
+from edgecnn.runtime.preprocess import Image, Tensor
+from edgecnn.runtime.race import Ratio, race, ratio
+
+AUTO = "auto"
+
+# Engine -> the modules that may hold it. The first that runs a file says what is right, and it is
+# kept where no other is surely faster. BF16 is another precision, so it is never chosen.
+_MODULES = {
+    "onnxruntime": ("onnxruntime",),
+    "openvino": ("openvino",),
+    "tensorrt": ("tensorrt",),
+    "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
+}
+# How far an engine's answers must be above their difference to the reference's. Two engines that
+# round INT8 rightly at different places are 23 to 29 dB apart on trained networks, FP32 94 to 117.
+_LEAST_SQNR_DB = {"fp32": 60.0, "fp16": 35.0, "int8": 20.0, "int8+fp16": 20.0}
+_EXACT_DB = 200.0
+_FILE = "choice.json"
+_WRONG = "name another engine: --engine onnxruntime"
+
+_Answers = tuple[tuple[NDArray[np.float32], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """One engine: what a run takes, and how many times as long as with the chosen one.
+
+    Where `problem` says why it was not measured, both are None. `version` is its name with it.
+    """
+
+    engine: str
+    version: str = ""
+    p50_ms: float | None = None
+    ratio: Ratio | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engine of a file, and all that were looked at, the chosen one first.
+
+    `images` is how many the answers were compared on; `made` says that this call measured.
+    """
+
+    engine: str
+    threads: int
+    images: int
+    entrants: tuple[Entrant, ...]
+    made: bool = True
+
+    def document(self) -> dict[str, Any]:
+        """As the cache and `--json` hold it."""
+        return dataclasses.asdict(self)
+
+
+def choose(
+    path: Path,
+    *,
+    contract: Contract,
+    sha256: str,
+    threads: int | None = None,
+    images: Sequence[Image] = (),
+) -> Choice:
+    """The fastest engine that is right, as the cache knows it or by measuring now.
+
+    Right means: the golden check passes, and on its image, on variants of it and on `images`
+    (uint8, (H, W, 3), RGB) the outputs are those of the first engine, but for rounding. Raises
+    EngineError where no engine is right, ModelError, ContractError, FileError.
+    """
+    threads = threads or core_count()
+    pictures = (*_variants(contract), *images)
+    key = {
+        "sha256": sha256,
+        "engine": f"{AUTO}: {_installed()}",
+        "cpu": " ".join(sorted(cpu_flags())),
+        "options": f"{threads} threads, choices of format 1",
+    }
+
+    def build(folder: Path) -> None:
+        made = _choose(path, contract, sha256=sha256, threads=threads, pictures=pictures)
+        (folder / _FILE).write_text(json.dumps(made.document()))
+
+    with contextlib.suppress(FileError):  # without room for a cache it is measured each time
+        folder, built = cache.engine_entry(key, build, about=f"{path.name}: the fastest engine")
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return _read(folder / _FILE, made=built)
+        cache.discard(folder)
+    return _choose(path, contract, sha256=sha256, threads=threads, pictures=pictures)
+
+
+def compare(model: Model, against: Model) -> Ratio:
+    """How many times as long a run of `model` takes as one of `against`, interleaved."""
+    pictures = _variants(model.contract)
+    first, second = (
+        _run(each, [each.preprocess(picture) for picture in pictures]) for each in (model, against)
+    )
+    return ratio(*race((first, second)))
+
+
+def check_answers(model: Model, answers: _Answers, wanted: _Answers) -> None:
+    """Raise EngineError where a model's answers are not the wanted ones, but for rounding."""
+    _passing(model, answers)
+    by_output = zip(
+        *(map(_sqnr_db, given, right) for given, right in zip(answers, wanted, strict=True)),
+        strict=True,
+    )
+    worst_db = min(float(np.mean(values)) for values in by_output)
+    least_db = _LEAST_SQNR_DB.get(model.precision, _LEAST_SQNR_DB["fp32"])
+    if not worst_db >= least_db:  # NaN is refused too
+        raise EngineError(
+            f"its answers are {worst_db:.0f} dB from the reference, {least_db:.0f} are asked for",
+            hint=_WRONG,
+        )
+
+
+def _choose(
+    path: Path, contract: Contract, *, sha256: str, threads: int, pictures: Sequence[Image]
+) -> Choice:
+    right: list[Model] = []
+    out: list[Entrant] = []
+    wanted: _Answers = ()
+    with contextlib.ExitStack() as stack:
+        for engine in _installed():
+            try:
+                opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
+                stack.callback(opened.close)
+                check_fit(path, contract, opened)
+                model = Model(path, contract=contract, engine=opened, sha256=sha256)
+                answers = tuple(model.outputs(model.preprocess(picture)) for picture in pictures)
+                wanted = wanted or _passing(model, answers)
+                check_answers(model, answers, wanted)
+                right.append(model)
+            except ContractError:
+                raise  # no engine's fault
+            except EdgecnnError as error:
+                out.append(Entrant(engine, problem=str(error)))
+        if not right:
+            raise _nothing_is_right(path, out)
+        ranked = _ranked(right, pictures)
+    return Choice(ranked[0].engine, threads, len(pictures), (*ranked, *out))
+
+
+def _nothing_is_right(path: Path, out: Sequence[Entrant]) -> EngineError:
+    reasons = "; ".join(f"{entrant.engine}: {entrant.problem}" for entrant in out)
+    return EngineError(
+        f"{path}: no engine runs it rightly ({reasons or 'none is installed'})",
+        hint="pip install 'edgecnn[ort]', or name one: --engine onnxruntime",
+    )
+
+
+def _ranked(models: Sequence[Model], pictures: Sequence[Image]) -> tuple[Entrant, ...]:
+    """The chosen one, then the others by their time."""
+    tensors = [models[0].preprocess(picture) for picture in pictures]
+    blocks = race([_run(model, tensors) for model in models])
+    fastest = min(blocks, key=lambda block: float(np.median(block)))
+    chosen = next(each for each in blocks if each is fastest or not ratio(each, fastest).is_longer)
+    entrants = [
+        Entrant(
+            model.engine.name,
+            model.engine.facts["engine"],
+            float(np.median(each)),
+            ratio(each, chosen),
+        )
+        for model, each in zip(models, blocks, strict=True)
+    ]
+    first = next(index for index, each in enumerate(blocks) if each is chosen)
+    rest = [entrant for index, entrant in enumerate(entrants) if index != first]
+    return (entrants[first], *sorted(rest, key=lambda entrant: entrant.p50_ms or 0.0))
+
+
+def _passing(model: Model, answers: _Answers) -> _Answers:
+    """The answers of a model that passes the golden check; raises EngineError where it fails."""
+    if model.contract.golden is None or (found := model.verify()).passed:
+        return answers
+    if found.answered != found.expected:
+        raise EngineError(
+            f"golden check: class {found.answered} instead of {found.expected}", hint=_WRONG
+        )
+    raise EngineError(
+        f"golden check: off by {found.max_abs_diff:.2g}, {found.tolerance:.2g} is allowed",
+        hint=_WRONG,
+    )
+
+
+def _sqnr_db(given: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """The power of the wanted answer, centred, over the difference's; 200 where they are equal."""
+    error = float(np.mean(np.square(given.astype(np.float64) - wanted)))
+    signal = float(np.var(wanted, dtype=np.float64))
+    if error <= signal * 10 ** (-_EXACT_DB / 10):
+        return _EXACT_DB
+    return 10 * float(np.log10(max(signal, np.finfo(np.float64).tiny) / error))
+
+
+def _run(model: Model, tensors: Sequence[Tensor]) -> Run:
+    spec = model.engine.inputs[0]
+    feeds = [{spec.name: np.repeat(tensor, spec.batch or 1, axis=0)} for tensor in tensors]
+
+    def run(index: int) -> None:
+        model.engine.run(feeds[index % len(feeds)])
+
+    return run
+
+
+def _variants(contract: Contract) -> tuple[Image, ...]:
+    """The golden image, mirrored, upside down, darker; noise where the contract has none."""
+    if contract.golden is None:
+        height, width = contract.preprocess.size
+        random = np.random.default_rng(0)
+        return tuple(random.integers(0, 256, (4, height, width, 3), dtype=np.uint8))
+    image = golden_image(contract.golden)
+    return tuple(map(np.ascontiguousarray, (image, image[:, ::-1], image[::-1], image // 2)))
+
+
+def _installed() -> dict[str, str]:
+    """The engines that are installed, and what changes when one is installed anew."""
+    return {engine: stamp for engine in _MODULES for stamp in _stamps(engine)}
+
+
+def _stamps(engine: str) -> Iterator[str]:
+    """At most one: found without loading a library, which would cost every start its time."""
+    for module in _MODULES[engine]:
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:
+            yield f"{spec.origin} {Path(spec.origin).stat().st_mtime_ns}"
+            return
+
+
+def _read(file: Path, *, made: bool) -> Choice:
+    document = json.loads(file.read_text())
+    entrants = tuple(
+        Entrant(**{**each, "ratio": each["ratio"] and Ratio(**each["ratio"])})
+        for each in document["entrants"]
+    )
+    return Choice(**{**document, "entrants": entrants, "made": made})
