@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from typing import Any, NoReturn
 
@@ -27,9 +28,7 @@ def tensorrt_rtx() -> Any:
         missing("rtx", f"TensorRT-RTX cannot be imported ({error}): pip install 'edgecnn[dev]'")
 
 
-def openvino() -> Any:
-    """The module of OpenVINO."""
-    try:
-        return importlib.import_module("openvino")
-    except (ImportError, OSError) as error:
-        missing("openvino", f"OpenVINO cannot be imported ({error}): pip install 'edgecnn[dev]'")
+def openvino() -> None:
+    """OpenVINO; the engine imports it, in its own way."""
+    if importlib.util.find_spec("openvino") is None:
+        missing("openvino", "OpenVINO is not installed: pip install 'edgecnn[dev]'")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +170,18 @@ def test_a_file_that_openvino_refuses_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(ModelError, match="not an ONNX file"):
         opened(tmp_path / "text.onnx")
+
+
+def test_nobody_is_told_that_openvino_was_imported(tmp_path: Path) -> None:
+    """Its telemetry, which by itself starts with the import, is never loaded."""
+    path = saved(toy.plain(), tmp_path)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from edgecnn.runtime.compiled import open_engine\n"
+        f"open_engine(Path({str(path)!r}), engine='openvino', sha256='abc', threads=1)\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = done.stdout.split()
+    assert "openvino.tools.ovc" in modules
+    assert not [name for name in modules if name.startswith("openvino_telemetry")]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +153,29 @@ class OpenvinoEngine:
 
 def _library() -> Any:
     try:
-        return importlib.import_module("openvino")
+        with _without_telemetry():
+            return importlib.import_module("openvino")
     except (ImportError, OSError) as error:
         raise EngineError(
             "openvino is not installed", hint="pip install 'edgecnn[openvino]'"
         ) from error
+
+
+@contextlib.contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Importing OpenVINO would send its maker a message, unless the package for that is missing.
+
+    So it is missing for the time of the import, and OpenVINO takes its own stub instead.
+    """
+    name = "openvino_telemetry"
+    if name in sys.modules or "openvino" in sys.modules:  # the application has imported it itself
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # how Python says: not to be found
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _version(openvino: Any) -> str:
