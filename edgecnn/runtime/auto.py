@@ -96,7 +96,6 @@ def choose(
     EngineError where no engine is right, ModelError, ContractError, FileError.
     """
     threads = threads or core_count()
-    pictures = (*_variants(contract), *images)
     key = {
         "sha256": sha256,
         "engine": f"{AUTO}: {_installed()}",
@@ -105,7 +104,7 @@ def choose(
     }
 
     def build(folder: Path) -> None:
-        made = _choose(path, contract, sha256=sha256, threads=threads, pictures=pictures)
+        made = _choose(path, contract, sha256=sha256, threads=threads, images=images)
         (folder / _FILE).write_text(json.dumps(made.document()))
 
     with contextlib.suppress(FileError):  # without room for a cache it is measured each time
@@ -113,7 +112,7 @@ def choose(
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return _read(folder / _FILE, made=built)
         cache.discard(folder)
-    return _choose(path, contract, sha256=sha256, threads=threads, pictures=pictures)
+    return _choose(path, contract, sha256=sha256, threads=threads, images=images)
 
 
 def compare(model: Model, against: Model) -> Ratio:
@@ -142,8 +141,9 @@ def check_answers(model: Model, answers: _Answers, wanted: _Answers) -> None:
 
 
 def _choose(
-    path: Path, contract: Contract, *, sha256: str, threads: int, pictures: Sequence[Image]
+    path: Path, contract: Contract, *, sha256: str, threads: int, images: Sequence[Image]
 ) -> Choice:
+    pictures = (*_variants(contract), *images)
     right: list[Model] = []
     out: list[Entrant] = []
     wanted: _Answers = ()
