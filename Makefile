@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow test-gpu check format bench bench-accuracy bench-calibration
-.PHONY: zoo clean
+.PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-accuracy
+.PHONY: bench-calibration zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-gpu   the tests that need an NVIDIA GPU with TensorRT"
 	@echo "make check      ruff and mypy --strict"
 	@echo "make bench      the claims about speed, measured here"
+	@echo "make bench-load  loading a cached engine against loading the ONNX file"
 	@echo "make bench-calibration  time and memory of calibration against ONNX Runtime's (9 GB)"
 	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
@@ -47,6 +48,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.int8_speed
+
+bench-load: $(STAMP)
+	$(BIN)/python -m benchmarks.load_time
 
 bench-calibration: $(STAMP)
 	$(BIN)/python -m benchmarks.calibration

@@ -129,7 +129,7 @@ def verify(*, speaker: Speaker, file: Path, engine: str, threads: int | None) ->
 
     with load(file, engine=engine, threads=threads) as model:
         found = model.verify()
-        facts = dict(model.engine.facts)
+        facts = dict(model.facts)
         expected, answered = (model.contract.label(i) for i in (found.expected, found.answered))
     speaker.result(
         {

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,16 @@ class Choice:
     entrants: tuple[Entrant, ...]
     made: bool = True
 
+    @property
+    def why(self) -> str:
+        """Why this engine, in a few words for the reader of a measurement."""
+        for entrant in self.entrants[1:]:  # the next by time comes first
+            if entrant.ratio:
+                surely = "" if entrant.ratio.is_longer else ", too near to tell"
+                told = f"{entrant.version} takes {entrant.ratio.told} its time{surely}"
+                return f"chose {self.engine}: {told}"
+        return f"chose {self.engine}: no other engine here answers rightly"
+
     def document(self) -> dict[str, Any]:
         """As the cache and `--json` hold it."""
         return dataclasses.asdict(self)
@@ -87,13 +97,15 @@ def choose(
     contract: Contract,
     sha256: str,
     threads: int | None = None,
-    images: Sequence[Image] = (),
+    images: Callable[[], Sequence[Image]] = tuple,
+    again: bool = False,
 ) -> Choice:
     """The fastest engine that is right, as the cache knows it or by measuring now.
 
     Right means: the golden check passes, and on its image, on variants of it and on `images`
-    (uint8, (H, W, 3), RGB) the outputs are those of the first engine, but for rounding. Raises
-    EngineError where no engine is right, ModelError, ContractError, FileError.
+    (uint8, (H, W, 3), RGB; asked for when measuring) the outputs are those of the first engine,
+    but for rounding. `again` measures in any case. Raises EngineError where no engine is right,
+    ModelError, ContractError, FileError.
     """
     threads = threads or core_count()
     key = {
@@ -104,15 +116,19 @@ def choose(
     }
 
     def build(folder: Path) -> None:
-        made = _choose(path, contract, sha256=sha256, threads=threads, images=images)
+        made = _choose(path, contract, sha256=sha256, threads=threads, images=images())
         (folder / _FILE).write_text(json.dumps(made.document()))
 
+    about = f"{path.name}: the fastest engine"
     with contextlib.suppress(FileError):  # without room for a cache it is measured each time
-        folder, built = cache.engine_entry(key, build, about=f"{path.name}: the fastest engine")
+        folder, built = cache.engine_entry(key, build, about=about)
+        if again and not built:
+            cache.discard(folder)
+            folder, built = cache.engine_entry(key, build, about=about)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return _read(folder / _FILE, made=built)
         cache.discard(folder)
-    return _choose(path, contract, sha256=sha256, threads=threads, images=images)
+    return _choose(path, contract, sha256=sha256, threads=threads, images=images())
 
 
 def compare(model: Model, against: Model) -> Ratio:
@@ -148,7 +164,7 @@ def _choose(
     out: list[Entrant] = []
     wanted: _Answers = ()
     with contextlib.ExitStack() as stack:
-        for engine in _installed():
+        for engine in _candidates():
             try:
                 opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
                 stack.callback(opened.close)
@@ -237,6 +253,16 @@ def _variants(contract: Contract) -> tuple[Image, ...]:
         return tuple(random.integers(0, 256, (4, height, width, 3), dtype=np.uint8))
     image = golden_image(contract.golden)
     return tuple(map(np.ascontiguousarray, (image, image[:, ::-1], image[::-1], image // 2)))
+
+
+def _candidates() -> tuple[str, ...]:
+    """The engines that are installed, and after them what else this ONNX Runtime can run on."""
+    engines = tuple(_installed())
+    with contextlib.suppress(ImportError, OSError):
+        from edgecnn.runtime.engines.ort_providers import providers_here
+
+        return (*engines, *providers_here())
+    return engines
 
 
 def _installed() -> dict[str, str]:

@@ -12,11 +12,12 @@ from edgecnn.errors import EdgecnnError, EngineError, ModelError, UsageError
 from edgecnn.onnxfile import read_header
 from edgecnn.runtime import cache
 from edgecnn.runtime.engines.base import Engine
+from edgecnn.runtime.engines.providers import ONNXRUNTIME, find_provider
 from edgecnn.runtime.facts import cpu_flags
 
 TENSORRT = ("tensorrt", "tensorrt-rtx")
 OPENVINO = ("openvino", "openvino-bf16")
-ENGINES = ("onnxruntime", *OPENVINO, *TENSORRT)
+ENGINES = (ONNXRUNTIME, *OPENVINO, *TENSORRT)
 
 _GRAPH = "model.onnx"
 
@@ -73,6 +74,12 @@ def compile_engine(
         return Compiled(*openvino.compile_blob(path, engine=engine, sha256=sha256), openvino.BLOB)
     ort = _onnxruntime(engine)
     _refuse_half_scales(path)
+    if engine != ort.NAME:
+        from edgecnn.runtime.engines import ort_providers
+
+        provider = find_provider(engine)
+        entry = ort_providers.compile_with(path, provider, sha256=sha256)
+        return Compiled(*entry, ort_providers.PLACEMENT)
     key = {
         "sha256": sha256,
         "engine": f"onnxruntime {ort.VERSION}",
@@ -103,6 +110,11 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
         return openvino.open_blob(path, engine=engine, sha256=sha256, threads=threads)
     ort = _onnxruntime(engine)
     _refuse_half_scales(path)
+    if engine != ort.NAME:
+        from edgecnn.runtime.engines import ort_providers
+
+        provider = find_provider(engine)
+        return ort_providers.open_with(path, provider, sha256=sha256, threads=threads)
     why = "damaged"
     for _ in range(2):
         try:
@@ -133,13 +145,14 @@ def _refuse_half_scales(path: Path) -> None:
 def _opened(
     ort: ModuleType, path: Path, *, graph: str, threads: int | None, optimised: bool
 ) -> Engine:
-    engine: Engine = ort.OrtEngine(path, graph=graph, threads=threads, optimised=optimised)
+    engine: Engine = ort.open_graph(path, graph=graph, threads=threads, optimised=optimised)
     return engine
 
 
 def _onnxruntime(engine: str) -> ModuleType:
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: auto, {', '.join(ENGINES)}")
+    if engine != ONNXRUNTIME and not engine.startswith(f"{ONNXRUNTIME}:"):
+        known = ", ".join(("auto", *ENGINES, f"{ONNXRUNTIME}:PROVIDER"))
+        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: {known}")
     try:
         from edgecnn.runtime.engines import ort
     except ImportError as error:

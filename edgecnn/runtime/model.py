@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -21,13 +21,19 @@ from edgecnn.runtime.results import Label, classification
 
 
 class Model:
-    """A loaded model: its contract, its engine and the way from a frame to an answer."""
+    """A loaded model: its contract, its engine and the way from a frame to an answer.
 
-    def __init__(self, path: Path, *, contract: Contract, engine: Engine, sha256: str) -> None:
+    `why` says why it is this engine, where `auto` has chosen it.
+    """
+
+    def __init__(
+        self, path: Path, *, contract: Contract, engine: Engine, sha256: str, why: str = ""
+    ) -> None:
         self.path = path
         self.contract = contract
         self.engine = engine
         self.sha256 = sha256
+        self._why = why
         self._input = engine.inputs[0]
         self._outputs = tuple(spec.name for spec in engine.outputs)
 
@@ -35,6 +41,11 @@ class Model:
     def precision(self) -> str:
         """`fp32`, `fp16`, `int8`, ...: what the contract says and the engine really computes in."""
         return precision(self.contract.provenance.get("precision", "fp32"), self.engine.facts)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """The engine's facts, and under `auto` why it was chosen."""
+        return {**self.engine.facts, "auto": self._why} if self._why else self.engine.facts
 
     def __call__(self, image: Image) -> Detections | tuple[Label, ...]:
         """What is on one image: a detector's boxes, or the best classes."""
@@ -135,14 +146,15 @@ def load(
     """
     path = Path(path)
     contract = contract or read_contract(path)
-    sha256 = model_sha256(path)
+    sha256, why = model_sha256(path), ""
     if engine == "auto":
         from edgecnn.runtime.auto import choose
 
-        engine = choose(path, contract=contract, sha256=sha256, threads=threads).engine
+        choice = choose(path, contract=contract, sha256=sha256, threads=threads)
+        engine, why = choice.engine, choice.why
     opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
     check_fit(path, contract, opened)
-    return Model(path, contract=contract, engine=opened, sha256=sha256)
+    return Model(path, contract=contract, engine=opened, sha256=sha256, why=why)
 
 
 def check_fit(path: Path, contract: Contract, engine: Engine) -> None:

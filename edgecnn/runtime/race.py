@@ -37,6 +37,11 @@ class Ratio:
         """Whether it surely takes more time, and by enough to tell."""
         return self.low > 1 and self.value > _TELLABLE
 
+    @property
+    def told(self) -> str:
+        """`0.81x (0.79-0.83)`."""
+        return f"{self.value:.2f}x ({self.low:.2f}-{self.high:.2f})"
+
 
 def race(runs: Sequence[Run]) -> tuple[NDArray[np.float64], ...]:
     """The middle latency of each run in each of BLOCKS blocks, in ms; each is warmed up first.

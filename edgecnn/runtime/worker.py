@@ -62,7 +62,7 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
         ready = {
             "sha256": model.sha256,
             "engine": model.engine.name,
-            "facts": dict(model.engine.facts),
+            "facts": dict(model.facts),
             "precision": model.precision,
             "boundary": job.boundary,
             "batch": batch,

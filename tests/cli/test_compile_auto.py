@@ -60,3 +60,42 @@ def test_a_gpu_that_is_elsewhere_cannot_be_measured(
     plain, _ = twins(tmp_path, integer_work=0, float_work=0)
     assert run(["compile", plain, "--engine", "auto", "--compute-capability", "86"]) == 2
     assert "--compute-capability says nothing to auto" in capsys.readouterr().err
+
+
+def test_force_measures_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    command = ["compile", plain, "--engine", "auto", "--threads", "1", "--json"]
+    made = []
+    for more in ([], [], ["--force"]):
+        assert run([*command, *more]) == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        made.append(result["made"])
+        assert result["threads"] == 1
+    assert made == [True, False, True]
+
+
+def test_force_builds_an_engine_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    built = []
+    for more in ([], [], ["--force"]):
+        assert run(["compile", plain, "--json", *more]) == 0
+        built.append(json.loads(capsys.readouterr().out)["results"][0]["built"])
+    assert built == [True, False, True]
+
+
+def test_threads_are_for_measuring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    assert run(["compile", plain, "--threads", "1"]) == 2
+    assert "--threads says nothing to compile for onnxruntime" in capsys.readouterr().err
+
+
+def test_int8_is_held_against_the_fastest_float_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow, integer = twins(tmp_path, integer_work=20, float_work=60)
+    half = write_color_net(
+        tmp_path / "fp16.onnx", work=0, provenance={"model": "colors", "precision": "fp16"}
+    )
+    assert run(["compile", slow, integer, str(half), "--engine", "auto", "--json"]) == 0
+    (take,) = json.loads(capsys.readouterr().out)["take"]
+    assert (take["file"], take["float"]) == (str(half), str(half))

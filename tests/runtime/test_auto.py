@@ -15,8 +15,9 @@ from edgecnn.contract import Contract
 from edgecnn.errors import ContractError, EngineError
 from edgecnn.onnxfile import model_sha256, read_contract, write_contract
 from edgecnn.runtime import cache, load
-from edgecnn.runtime.auto import Choice, check_answers, choose
+from edgecnn.runtime.auto import Choice, Entrant, check_answers, choose
 from edgecnn.runtime.golden import make_golden
+from edgecnn.runtime.race import Ratio
 from tests import requirements
 from tests.graph.test_half import with_half_scales
 from tests.profiling.toys import COLORS, SIDE, color_picture, write_color_net
@@ -73,6 +74,49 @@ def test_all_installed_engines_are_looked_at_and_bf16_never_is(net: Path) -> Non
     looked_at = {entrant.engine for entrant in chosen(net).entrants}
     assert {"onnxruntime", "openvino"} <= looked_at
     assert "openvino-bf16" not in looked_at
+
+
+def test_measuring_again_is_asked_for(net: Path) -> None:
+    assert chosen(net).made
+    assert chosen(net, again=True).made
+    assert not chosen(net).made
+
+
+def test_images_are_made_only_to_measure(net: Path) -> None:
+    asked = []
+
+    def images() -> list[Any]:
+        asked.append(1)
+        return [color_picture(7, side=SIDE)]
+
+    first = chosen(net, images=images)
+    chosen(net, images=images)
+    assert len(asked) == 1
+    assert first.images == 5, "the golden image, three variants of it, and this one"
+
+
+def test_a_model_says_why_it_runs_on_its_engine(net: Path) -> None:
+    with load(net, engine="auto", threads=1) as model:
+        assert model.facts["auto"].startswith(f"chose {model.engine.name}: ")
+        assert model.facts["engine"] == model.engine.facts["engine"]
+    with load(net) as model:
+        assert "auto" not in model.facts
+
+
+def test_why_names_the_next_one_and_whether_it_could_be_told() -> None:
+    best = Entrant("openvino", "openvino 2026.4", 1.0, Ratio(1.0, 1.0, 1.0))
+    slow = Entrant("onnxruntime", "onnxruntime 1.31", 1.25, Ratio(1.25, 1.2, 1.3))
+    near = Entrant("tensorrt", "tensorrt 10", 1.01, Ratio(1.01, 0.99, 1.02))
+    out = Entrant("tensorrt-rtx", problem="no GPU")
+    told = {
+        entrants: Choice(best.engine, 1, 4, (best, *entrants, out)).why
+        for entrants in ((slow,), (near, slow), ())
+    }
+    assert list(told.values()) == [
+        "chose openvino: onnxruntime 1.31 takes 1.25x (1.20-1.30) its time",
+        "chose openvino: tensorrt 10 takes 1.01x (0.99-1.02) its time, too near to tell",
+        "chose openvino: no other engine here answers rightly",
+    ]
 
 
 def test_load_takes_it_and_answers_with_it(net: Path) -> None:

@@ -58,7 +58,7 @@ class Summary:
 def summarize(report: Report) -> Summary:
     """Work out percentiles, comparisons, the front, and the sentences that follow from them."""
     rows = _rows(report.profiles)
-    sentences = (*_compared(rows), *_chosen(rows))
+    sentences = (*_compared(rows), *_chosen(rows), *_engines(rows))
     return Summary(report, rows, sentences, _warnings(rows))
 
 
@@ -143,6 +143,12 @@ def _chosen(rows: Sequence[Row]) -> tuple[str, ...]:
         if row.beaten_by
     ]
     return tuple(told)
+
+
+def _engines(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What chose the engine of each file, where something did."""
+    told = ((row.name, row.profile.measurement.facts.get("auto")) for row in rows)
+    return tuple(f"For {name} auto {why}." for name, why in told if why)
 
 
 def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:

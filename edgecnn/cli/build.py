@@ -1,0 +1,107 @@
+"""The verb that builds engines, or finds out which one is the fastest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli import options
+from edgecnn.cli.speak import Speaker
+from edgecnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgecnn.runtime.compiled import Compiled
+
+
+@click.command("compile")
+@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
+@options.engine
+@click.option(
+    "--compute-capability",
+    "capabilities",
+    type=click.IntRange(50, 200),
+    multiple=True,
+    metavar="NN",
+    help="Build ahead of time for such a GPU: 86 is 8.6. TensorRT-RTX, no GPU needed.",
+)
+@click.option("--threads", type=click.IntRange(1), help="With auto: measure with so many  [all]")
+@click.option("--force", is_flag=True, help="Overwrite what the cache holds; auto measures again.")
+@options.speaking
+def compile_(
+    *,
+    speaker: Speaker,
+    files: tuple[Path, ...],
+    engine: str,
+    capabilities: tuple[int, ...],
+    threads: int | None,
+    force: bool,
+) -> None:
+    """Build the engine of a file for this device, into the cache.
+
+    Loading does this by itself when it must; compile does it before anybody waits for it. `auto`
+    measures the engines that are installed and takes the fastest that answers rightly; of a float
+    file and an INT8 file of one network it also says which to take.
+    """
+    if engine == "auto" and not capabilities:
+        _choose(speaker, files, threads=threads, force=force)
+        return
+    if threads is not None:
+        raise UsageError(
+            f"--threads says nothing to compile for {engine}: what it builds runs with any number",
+            hint="it goes with --engine auto, which measures",
+        )
+    results = [
+        _compile(speaker, file, engine=engine, capabilities=capabilities, force=force)
+        for file in files
+    ]
+    if capabilities:
+        speaker.line("note", "a proof that it builds; the device with the GPU makes its own plan")
+    speaker.result({"format": 1, "results": results})
+
+
+def _choose(speaker: Speaker, files: tuple[Path, ...], *, threads: int | None, force: bool) -> None:
+    from edgecnn.pipeline.fastest import FastestOptions, fastest
+
+    chosen = FastestOptions(threads=threads, again=force)
+    found, verdicts = fastest(files, options=chosen, narrator=speaker)
+    results = [each.document() for each in found]
+    take = [verdict.document() for verdict in verdicts]
+    speaker.result({"format": 1, "results": results, "take": take})
+
+
+def _compile(
+    speaker: Speaker, file: Path, *, engine: str, capabilities: tuple[int, ...], force: bool
+) -> dict[str, Any]:
+    from edgecnn.files import human_size
+    from edgecnn.onnxfile import model_sha256
+    from edgecnn.runtime import cache
+    from edgecnn.runtime.compiled import compile_engine
+
+    sha256 = model_sha256(file)
+
+    def built() -> Compiled:
+        with speaker.progress("compile") as progress:
+            return compile_engine(
+                file,
+                engine=engine,
+                sha256=sha256,
+                compute_capabilities=tuple(sorted(set(capabilities))),
+                progress=progress,
+            )
+
+    compiled = built()
+    if force and not compiled.built:
+        cache.discard(compiled.folder)
+        compiled = built()
+    size_bytes = compiled.graph.stat().st_size
+    state = "built" if compiled.built else "already there"
+    speaker.line("compile", f"{file} for {engine}: {state}, {human_size(size_bytes)}")
+    return {
+        "file": str(file),
+        "engine": engine,
+        "built": compiled.built,
+        "path": str(compiled.graph),
+        "size_bytes": size_bytes,
+    }
