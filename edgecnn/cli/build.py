@@ -12,7 +12,10 @@ from edgecnn.cli.speak import Speaker
 from edgecnn.errors import UsageError
 
 if TYPE_CHECKING:
+    from edgecnn.pipeline.audit import Audit
     from edgecnn.runtime.compiled import Compiled
+
+_SHOWN = 5  # layers in float
 
 
 @click.command("compile")
@@ -98,10 +101,31 @@ def _compile(
     size_bytes = compiled.graph.stat().st_size
     state = "built" if compiled.built else "already there"
     speaker.line("compile", f"{file} for {engine}: {state}, {human_size(size_bytes)}")
+    found = _audit(file, engine)
+    if found is not None:
+        _tell_audit(speaker, found)
     return {
         "file": str(file),
         "engine": engine,
         "built": compiled.built,
         "path": str(compiled.graph),
         "size_bytes": size_bytes,
+        "audit": None if found is None else found.document(),
     }
+
+
+def _audit(file: Path, engine: str) -> Audit | None:
+    try:
+        from edgecnn.pipeline.audit import audit
+    except ImportError:  # on a device without the toolkit engines are built all the same
+        return None
+    return audit(file, engine=engine)
+
+
+def _tell_audit(speaker: Speaker, found: Audit) -> None:
+    head, *floats = found.told()
+    speaker.line("audit", head)
+    for text in floats[:_SHOWN]:
+        speaker.line("", text)
+    if len(floats) > _SHOWN:
+        speaker.line("", f"and {len(floats) - _SHOWN} more: --json names them")

@@ -1,4 +1,4 @@
-"""The verb that says why: where an INT8 file loses its accuracy."""
+"""The verb that says why: where a run takes its time, where an INT8 file loses its accuracy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from edgecnn.pipeline.explain import Explanation, Row
 
 _NAME_WIDTH = 40
+_OF_TIME = ("engine", "threads")
+_OF_ACCURACY = ("against", "data", "images")
 
 
 @click.command()
@@ -28,6 +31,8 @@ _NAME_WIDTH = 40
     "--images", type=click.IntRange(1), default=32, show_default=True, help="Use so many of them."
 )
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Show so many.")
+@options.engine
+@options.threads
 @options.contract_options
 @options.speaking
 def explain(
@@ -39,29 +44,52 @@ def explain(
     data: Path | None,
     images: int,
     top: int,
+    engine: str,
+    threads: int | None,
     contract: ContractOptions,
 ) -> None:
-    """Say where an INT8 file loses its accuracy and what would help.
+    """Say where the time of a run goes, layer by layer, and what would help.
 
-    For each layer: the error that it adds to its output (relative to the output's power), the error
-    that has piled up there, its share of all errors, how many times the median channel's range the
-    widest channel has (weights, outputs), and how many outputs the range clips.
+    Each layer as the engine runs it, by the engine's own profiler, and the node of the file that it
+    came from. What costs time without need is marked and summed up: layers of an INT8 file in
+    float, changes of type and layout, activations that are no part of the layer before them.
+
+    With --accuracy: where an INT8 file loses its accuracy. For each layer the error that it adds to
+    its output (relative to the output's power), the error that has piled up there, its share of all
+    errors, how many times the median channel's range the widest channel has (weights, outputs), and
+    how many outputs the range clips.
 
     \b
+    edgecnn explain mobilenetv2.int8.onnx --threads 1
     edgecnn explain mobilenetv2.int8.onnx --accuracy --against mobilenetv2.onnx --data photos/
     """  # noqa: D301  \b is click's word for 'do not wrap'
-    from edgecnn.pipeline.explain import ExplainOptions, explain_accuracy
-
+    _refuse_given(*(_OF_TIME if accuracy else _OF_ACCURACY), accuracy=accuracy)
     if not accuracy:
-        raise click.UsageError("say what to explain: --accuracy is what there is")
+        from edgecnn.cli.explain_time import tell_time
+        from edgecnn.pipeline.explain_time import TimeOptions
+
+        asked = TimeOptions(engine=engine, threads=threads, contract=contract)
+        tell_time(speaker, file, options=asked, top=top)
+        return
     if against is None or data is None:
         raise click.UsageError("--accuracy needs --against FP32.onnx and --data DIR")
+    from edgecnn.pipeline.explain import ExplainOptions, explain_accuracy
+
     chosen = ExplainOptions(against, data, images=images, top=top, contract=contract)
     explanation = explain_accuracy(file, options=chosen, narrator=speaker)
     speaker.print(_table(explanation))
     for line in _remedies(explanation):
         speaker.line("remedy", line)
     speaker.result(explanation.document())
+
+
+def _refuse_given(*names: str, accuracy: bool) -> None:
+    """An option that would say nothing is a mistake that somebody should hear of."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            goes = "does not go" if accuracy else "goes"
+            raise click.UsageError(f"--{name} {goes} with --accuracy")
 
 
 def _table(explanation: Explanation) -> str:

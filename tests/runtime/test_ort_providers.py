@@ -102,7 +102,7 @@ def test_an_open_batch_is_counted_with_one_image(tmp_path: Path) -> None:
 
 def placed(*providers: str) -> tuple[NodeRun, ...]:
     return tuple(
-        NodeRun(index, f"conv_{index}", "Conv", provider, 5)
+        NodeRun(index, f"conv_{index}", "Conv", provider, "float", 5)
         for index, provider in enumerate(providers)
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import TensorSpec
@@ -49,3 +51,35 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give the engine's memory back; the engine must not be used afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One step that an engine made of a file.
+
+    `name` and `kind` are the engine's words, `precision` is what the step works on: `int8`, `fp16`,
+    `bf16`, `fp32`, or nothing where the engine does not say. `origins` are names of nodes and
+    tensors of the file, as far as the engine keeps them.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    origins: tuple[str, ...]
+
+
+class Profiled(Protocol):
+    """A file in an engine whose profiler is on."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` must be fed with."""
+
+    def run(self, feeds: Feeds) -> None:
+        """Run once; raises EngineError."""
+
+    def stop(self, runs: int) -> tuple[tuple[Layer, ...], NDArray[np.float64]]:
+        """The layers in the order in which they run, and their times in the last `runs` runs.
+
+        Times are float64 (runs, layers), in ms. It cannot be run afterwards. Raises EngineError.
+        """

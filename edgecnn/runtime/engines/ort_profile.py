@@ -17,13 +17,15 @@ _SUFFIX = "_kernel_time"
 class NodeRun:
     """One node that has run once: its name, its operator, where it ran, for how long.
 
-    `index` is its place in the graph that was loaded; the time is in whole microseconds, cut off.
+    `index` is its place in the graph that was loaded, `dtype` ONNX Runtime's word for what it
+    reads first; the time is in whole microseconds, cut off.
     """
 
     index: int
     name: str
     kind: str
     provider: str
+    dtype: str
     time_us: int
 
 
@@ -49,5 +51,6 @@ def _runs(events: list[dict[str, Any]]) -> Iterator[NodeRun]:
                 name=event["name"].removesuffix(_SUFFIX),
                 kind=told["op_name"],
                 provider=told["provider"],
+                dtype=next((kind for read in told["input_type_shape"] for kind in read), ""),
                 time_us=int(event["dur"]),
             )
