@@ -47,12 +47,16 @@ def origins(model: ModelProto, names: Sequence[Sequence[str]]) -> tuple[tuple[No
 
 
 def _ordered(nodes: Iterator[NodeProto], named: Sequence[NodeProto]) -> list[NodeProto]:
-    """Layers with weights, then the other nodes that were named; Q and DQ only where alone."""
-    layers, others = [], []
+    """Layers with weights, then the others that were named; what a lone Q or DQ has swallowed."""
+    layers, others, swallowed = [], [], []
     for node in nodes:
         if node.op_type in LAYER_OPS:
             layers.append(node)
         elif any(node is other for other in named):
             others.append(node)
+        else:
+            swallowed.append(node)
     plain = [node for node in others if node.op_type not in _SCALING]
-    return [*layers, *(plain or ([] if layers else others))]
+    if layers or plain:
+        return [*layers, *plain]
+    return [node for node in swallowed if node.op_type not in _SCALING] or others

@@ -119,6 +119,6 @@ def _precisions(model: ModelProto, layers: Sequence[Layer]) -> dict[str, str]:
     came_from = origins(model, [layer.origins for layer in layers])
     for layer, nodes in zip(layers, came_from, strict=True):
         for node in nodes:
-            if node.op_type in LAYER_OPS:
+            if node.op_type in LAYER_OPS and not layer.is_reformat:
                 found[node.output[0]] = layer.precision
     return found

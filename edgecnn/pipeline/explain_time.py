@@ -25,7 +25,6 @@ from edgecnn.runtime.model import load
 Sort = Literal["", "float", "reformat", "activation"]
 
 _SCALING = ("QuantizeLinear", "DequantizeLinear")
-_REFORMATS = (*_SCALING, "ReorderInput", "ReorderOutput", "Reorder", "Convert", "Cast")
 _ACTIVATIONS = frozenset({
     "Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Sigmoid", "HardSigmoid", "HardSwish",
     "Tanh", "Gelu", "Mish", "Softplus",
@@ -169,12 +168,15 @@ class _Explained:
 
     def _sort(self, timed: LayerTime, nodes: Sequence[NodeProto]) -> Sort:
         layer = timed.layer
-        if any(node.op_type in LAYER_OPS for node in nodes):
-            is_float = self._quantized and layer.precision not in ("int8", "")
-            return "float" if is_float else ""
-        if any(_is_activation(node, self._edges) for node in nodes):
+        plain = [node for node in nodes if node.op_type not in _SCALING]
+        has_weights = any(node.op_type in LAYER_OPS for node in plain)
+        if layer.is_reformat and not any(node.op_type == layer.kind for node in plain):
+            return "reformat"
+        if not has_weights and (
+            layer.kind in _ACTIVATIONS or any(_is_activation(node, self._edges) for node in plain)
+        ):
             return "activation"
-        if layer.kind in _REFORMATS or not nodes or all(n.op_type in _SCALING for n in nodes):
+        if nodes and not plain:
             return "reformat"
         return "float" if self._quantized and layer.precision not in ("int8", "") else ""
 
@@ -183,17 +185,31 @@ class _Explained:
         reasons: dict[str, list[int]] = {}
         for index, row in enumerate(self.rows):
             if row.sort == "float":
-                node = self._nodes[index][0]
-                reason = why(node) if node.op_type in LAYER_OPS else f"{node.op_type} runs in float"
-                reasons.setdefault(reason, []).append(index)
+                reasons.setdefault(self._reason(index, why), []).append(index)
         for reason, places in reasons.items():
             remedy = "each brings a Q and a DQ with it, too: see reformat"
             yield self._finding("float", places, reason, remedy)
 
+    def _reason(self, place: int, why: Callable[[NodeProto], str]) -> str:
+        nodes = self._nodes[place]
+        if nodes and nodes[0].op_type in LAYER_OPS:
+            return why(nodes[0])
+        return f"{self._kind(place)} runs in float"
+
+    def _kind(self, place: int) -> str:
+        """The file's operator, else the engine's."""
+        nodes = self._nodes[place]
+        return nodes[0].op_type if nodes else self.rows[place].timed.layer.kind
+
     def _activations(self) -> Iterator[Finding]:
         places = self._places("activation")
         if places:
-            kinds = dict.fromkeys(self._nodes[place][0].op_type for place in places)
+            kinds = dict.fromkeys(
+                nodes[0].op_type
+                if (nodes := self._nodes[place])
+                else self.rows[place].timed.layer.kind
+                for place in places
+            )
             cause = f"{', '.join(kinds)} run by themselves, after the layer before them"
             remedy = (
                 "another engine may make them a part of it: edgecnn compile FILE --engine auto; "

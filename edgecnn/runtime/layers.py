@@ -5,6 +5,7 @@ A profiler costs time itself, so runs without it are timed too, in turn with tho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ _BLOCKS = 8
 _BLOCK_NS = 80_000_000
 _RUNS = (3, 40)  # the fewest and the most of a block
 _WARM_NS = 50_000_000
+_QUICKER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class LayerTimes:
 
     Each time is the mean of the quicker half of `runs` runs, since other work on the CPU only ever
     adds: `run_ms` of a run as it ships, `profiled_ms` of one under the profiler, and each layer's.
+    With OpenVINO they are means of all runs: of its layers it tells no more.
     """
 
     layers: tuple[LayerTime, ...]
@@ -70,19 +73,24 @@ def layer_times(model: Model, tensors: Sequence[Tensor]) -> LayerTimes:
     feeds = [{spec.name: np.repeat(tensor, spec.batch or 1, axis=0)} for tensor in tensors]
     threads = int(model.facts.get("threads", "1"))
     profiled = _profiled(model.path, engine=model.engine.name, sha256=model.sha256, threads=threads)
-    plain_ns, profiled_ns = _in_turn(
+    runs: tuple[Run, Run] = (
         lambda index: _ignore(model.engine.run(feeds[index % len(feeds)])),
         lambda index: profiled.run(feeds[index % len(feeds)]),
     )
-    layers, times_ms = profiled.stop(len(profiled_ns))
+    counts = [_block_runs(middle(warm_up(run, floor_ns=_WARM_NS))) for run in runs]
+    profiled.begin()
+    plain_ns, profiled_ns = _in_turn(runs, counts)
+    layers, times_ms = profiled.stop()
+    share = _QUICKER if len(times_ms) > 1 else 1.0
     run_ms, profiled_ms = (
-        _quicker_half(np.array(seen)[:, np.newaxis] / 1e6)[0] for seen in (plain_ns, profiled_ns)
+        _mean_of_quickest(np.array(seen)[:, np.newaxis] / 1e6, share)[0]
+        for seen in (plain_ns, profiled_ns)
     )
     return LayerTimes(
-        layers=tuple(map(LayerTime, layers, _quicker_half(times_ms))),
+        layers=tuple(map(LayerTime, layers, _mean_of_quickest(times_ms, share))),
         run_ms=run_ms,
         profiled_ms=profiled_ms,
-        runs=len(times_ms),
+        runs=len(profiled_ns),
     )
 
 
@@ -93,7 +101,7 @@ def layers_of(path: Path, *, engine: str, sha256: str) -> tuple[Layer, ...]:
     """
     profiled = _profiled(path, engine=engine, sha256=sha256, threads=1)
     profiled.run({spec.name: np.zeros(_sizes(spec), spec.dtype) for spec in profiled.inputs})
-    return profiled.stop(1)[0]
+    return profiled.stop()[0]
 
 
 def _profiled(path: Path, *, engine: str, sha256: str, threads: int) -> Profiled:
@@ -111,9 +119,8 @@ def _profiled(path: Path, *, engine: str, sha256: str, threads: int) -> Profiled
     return OrtProfiled(graph, threads=threads)
 
 
-def _in_turn(*runs: Run) -> tuple[list[int], ...]:
-    """The latencies of several runs in ns, visited block by block."""
-    counts = [_block_runs(middle(warm_up(run, floor_ns=_WARM_NS))) for run in runs]
+def _in_turn(runs: Sequence[Run], counts: Sequence[int]) -> tuple[list[int], ...]:
+    """The latencies of several runs in ns, visited block by block, `counts` runs in each."""
     latencies_ns: tuple[list[int], ...] = tuple([] for _ in runs)
     for block in range(_BLOCKS):
         for run, count, seen in zip(runs, counts, latencies_ns, strict=True):
@@ -126,9 +133,9 @@ def _block_runs(run_ns: int) -> int:
     return min(most, max(fewest, _BLOCK_NS // max(1, run_ns)))
 
 
-def _quicker_half(times_ms: NDArray[np.float64]) -> list[float]:
-    """Of each column the mean of its smaller half."""
-    ordered = np.sort(times_ms, axis=0)[: (len(times_ms) + 1) // 2]
+def _mean_of_quickest(times_ms: NDArray[np.float64], share: float) -> list[float]:
+    """Of each column the mean of its smallest values."""
+    ordered = np.sort(times_ms, axis=0)[: math.ceil(len(times_ms) * share)]
     return [float(value) for value in ordered.mean(axis=0)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +71,9 @@ def test_what_cannot_be_explained_says_why(edgecnn: Edgecnn) -> None:
     for words, arguments in {
         "not quantized": ("net.onnx", *HOW),
         "it is quantized itself": ("int8.onnx", *HOW, "--against", "int8.onnx"),
-        "say what to explain": ("int8.onnx",),
+        "--data goes with --accuracy": ("int8.onnx", "--data", "photos"),
+        "--threads does not go with --accuracy": ("int8.onnx", *HOW, "--threads", "1"),
+        "its profiler is not read": ("int8.onnx", *PREPARED, "--engine", "tensorrt"),
         "needs --against": ("int8.onnx", "--accuracy"),
         "no such folder": ("int8.onnx", *HOW, "--data", "nowhere"),
         "gone.onnx": ("gone.onnx", *HOW),
@@ -113,3 +116,30 @@ def test_the_help_names_the_columns() -> None:
     )  # fmt: skip
     assert "--against" in done.stdout
     assert "what would help" in done.stdout
+
+
+def test_time_is_told_layer_by_layer(edgecnn: Edgecnn) -> None:
+    made(edgecnn, written(toy.excited()))
+    said = edgecnn("explain", "net.int8.onnx", "--threads", "1", "--top", "3")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert re.fullmatch(r"net.int8.onnx on onnxruntime [\d.]+, 1 thread: [\d.]+ ms a run", lines[0])
+    head = next(index for index, line in enumerate(lines) if line.startswith("layer"))
+    assert re.search(r" more layers take [\d.]+ ms: --top \d+$", lines[head + 4])
+    assert "activation   " in said.out
+    assert "reformat     " in said.out
+    assert max(map(len, lines)) <= 100
+    document = edgecnn("explain", "net.int8.onnx", "--threads", "1", "--json").document
+    assert {"float", "activation", "reformat"} >= {each["sort"] for each in document["findings"]}
+    assert document["run_ms"] > 0
+    assert sum(layer["share"] for layer in document["layers"]) == pytest.approx(1)
+
+
+def test_compile_says_what_became_int8(edgecnn: Edgecnn) -> None:
+    made(edgecnn, written(toy.plain()))
+    said = edgecnn("compile", "net.int8.onnx")
+    assert "audit        4 of 4 layers with weights run in INT8" in said.out
+    document = edgecnn("compile", "net.int8.onnx", "net.onnx", "--json").document
+    integer, plain = (result["audit"] for result in document["results"])
+    assert integer["integer"] == 4
+    assert plain is None, "a float file"

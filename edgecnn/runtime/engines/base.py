@@ -13,6 +13,12 @@ from edgecnn.contract import TensorSpec
 
 Feeds = Mapping[str, NDArray[Any]]
 
+# What engines call steps that compute nothing: they change the type or the layout of values.
+_REFORMATS = frozenset({
+    "QuantizeLinear", "DequantizeLinear", "Transpose", "Cast", "ReorderInput", "ReorderOutput",
+    "Reorder", "Convert",
+})  # fmt: skip
+
 
 def precision(stated: object, facts: Mapping[str, str]) -> str:
     """What a file is computed in: as its contract says, unless its engine's facts say BF16.
@@ -67,6 +73,11 @@ class Layer:
     precision: str
     origins: tuple[str, ...]
 
+    @property
+    def is_reformat(self) -> bool:
+        """Whether it computes nothing and only changes the type or the layout of values."""
+        return self.kind in _REFORMATS
+
 
 class Profiled(Protocol):
     """A file in an engine whose profiler is on."""
@@ -78,8 +89,12 @@ class Profiled(Protocol):
     def run(self, feeds: Feeds) -> None:
         """Run once; raises EngineError."""
 
-    def stop(self, runs: int) -> tuple[tuple[Layer, ...], NDArray[np.float64]]:
-        """The layers in the order in which they run, and their times in the last `runs` runs.
+    def begin(self) -> None:
+        """From here on runs count; those before were for warming up."""
 
-        Times are float64 (runs, layers), in ms. It cannot be run afterwards. Raises EngineError.
+    def stop(self) -> tuple[tuple[Layer, ...], NDArray[np.float64]]:
+        """The layers in the order in which they run, and their times in the runs that count.
+
+        Times are float64 (runs, layers), in ms; one row with the mean where the engine tells no
+        more. It cannot be run afterwards. Raises EngineError.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ class OpenvinoProfiled:
         compiled = import_blob(blob, engine=engine, threads=threads, profiled=True)
         self._engine = OpenvinoEngine(compiled, engine=engine, graph="profiled", threads=threads)
         self._layers = _layers(compiled.get_runtime_model())
-        self._times_ms: list[list[float]] = []
+        self._runs = self._warm_runs = 0
+        self._warm_ms = np.zeros(len(self._layers))
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -37,19 +39,25 @@ class OpenvinoProfiled:
     def run(self, feeds: Feeds) -> None:
         """Run once; raises EngineError."""
         self._engine.run(feeds)
+        self._runs += 1
+
+    def begin(self) -> None:
+        """From here on runs count."""
+        self._warm_runs, self._warm_ms = self._runs, self._total_ms()
+
+    def stop(self) -> tuple[tuple[Layer, ...], NDArray[np.float64]]:
+        """The layers, and one row with the means of their times in the runs that count."""
+        times_ms = (self._total_ms() - self._warm_ms) / max(1, self._runs - self._warm_runs)
+        self._engine.close()
+        ran = times_ms > 0  # of what is fused into another layer it tells no time
+        layers = tuple(itertools.compress(self._layers.values(), ran))
+        return layers, times_ms[np.newaxis, ran]
+
+    def _total_ms(self) -> NDArray[np.float64]:
+        """What each layer has taken in all runs so far: OpenVINO tells the mean of them."""
         told = {item.node_name: item.real_time for item in self._engine.counters()}
         times = (told.get(name, timedelta()) for name in self._layers)  # it tells not all of them
-        self._times_ms.append([time.total_seconds() * 1e3 for time in times])
-
-    def stop(self, runs: int) -> tuple[tuple[Layer, ...], NDArray[np.float64]]:
-        """The layers, and their times in the last `runs` runs."""
-        self._engine.close()
-        times_ms = np.array(self._times_ms[-runs:])
-        ran = times_ms.max(axis=0) > 0
-        layers = tuple(
-            layer for layer, has_run in zip(self._layers.values(), ran, strict=True) if has_run
-        )
-        return layers, times_ms[:, ran]
+        return self._runs * 1e3 * np.array([time.total_seconds() for time in times])
 
 
 def _layers(runtime_model: Any) -> dict[str, Layer]:

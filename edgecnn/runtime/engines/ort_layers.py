@@ -33,6 +33,7 @@ class OrtProfiled:
         options.profile_file_prefix = str(Path(self._folder.name) / "profile")
         self._session = ort.open_session(graph, options)
         self._engine = ort.OrtEngine(self._session, graph="profiled", threads=threads)
+        self._runs = 0
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -42,9 +43,15 @@ class OrtProfiled:
     def run(self, feeds: Feeds) -> None:
         """Run once; raises EngineError."""
         self._engine.run(feeds)
+        self._runs += 1
 
-    def stop(self, runs: int) -> tuple[tuple[Layer, ...], NDArray[np.float64]]:
-        """The layers, and their times in the last `runs` runs; raises EngineError."""
+    def begin(self) -> None:
+        """From here on runs count."""
+        self._runs = 0
+
+    def stop(self) -> tuple[tuple[Layer, ...], NDArray[np.float64]]:
+        """The layers, and their times in each run that counts; raises EngineError."""
+        runs = self._runs
         with self._folder:
             found = read_profile(Path(self._session.end_profiling()))
         last = found[-(len(found) // max(1, _times_run(found))) :]
