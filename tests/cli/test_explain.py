@@ -73,7 +73,6 @@ def test_what_cannot_be_explained_says_why(edgecnn: Edgecnn) -> None:
         "it is quantized itself": ("int8.onnx", *HOW, "--against", "int8.onnx"),
         "--data goes with --accuracy": ("int8.onnx", "--data", "photos"),
         "--threads does not go with --accuracy": ("int8.onnx", *HOW, "--threads", "1"),
-        "its profiler is not read": ("int8.onnx", *PREPARED, "--engine", "tensorrt"),
         "needs --against": ("int8.onnx", "--accuracy"),
         "no such folder": ("int8.onnx", *HOW, "--data", "nowhere"),
         "gone.onnx": ("gone.onnx", *HOW),

@@ -68,7 +68,7 @@ def open_with(
     folder, built = compile_with(path, provider, sha256=sha256)
     threads = threads or core_count()
     session, placed = _open(path, provider, folder=folder, threads=threads)
-    told = ", ".join(f"{name} ({count} nodes)" for name, count in placed.items())
+    told = ", ".join(f"{name} (nodes: {count})" for name, count in placed.items())
     graph = "built" if built else "cached"
     return ort.OrtEngine(session, graph=graph, threads=threads, name=provider.engine, provider=told)
 
