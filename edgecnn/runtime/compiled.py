@@ -73,25 +73,31 @@ def compile_engine(
 
         return Compiled(*openvino.compile_blob(path, engine=engine, sha256=sha256), openvino.BLOB)
     ort = _onnxruntime(engine)
-    _refuse_half_scales(path)
     if engine != ort.NAME:
         from edgecnn.runtime.engines import ort_providers
 
+        _refuse_half_scales(path)
         provider = find_provider(engine)
         entry = ort_providers.compile_with(path, provider, sha256=sha256)
         return Compiled(*entry, ort_providers.PLACEMENT)
+    return _optimised(ort, path, sha256=sha256)
+
+
+def _optimised(ort: ModuleType, path: Path, *, sha256: str) -> Compiled:
+    """The graph that ONNX Runtime makes of a file; one that is there was looked at when built."""
     key = {
         "sha256": sha256,
         "engine": f"onnxruntime {ort.VERSION}",
         "cpu": " ".join(sorted(cpu_flags())),
         "options": "all optimisations",
     }
-    folder, built = cache.engine_entry(
-        key,
-        lambda into: ort.optimise(path, into / _GRAPH),
-        about=f"{path.name} for onnxruntime {ort.VERSION}",
-    )
-    return Compiled(folder, built)
+
+    def build(folder: Path) -> None:
+        _refuse_half_scales(path)
+        ort.optimise(path, folder / _GRAPH)
+
+    about = f"{path.name} for onnxruntime {ort.VERSION}"
+    return Compiled(*cache.engine_entry(key, build, about=about))
 
 
 def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = None) -> Engine:
@@ -109,16 +115,16 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
 
         return openvino.open_blob(path, engine=engine, sha256=sha256, threads=threads)
     ort = _onnxruntime(engine)
-    _refuse_half_scales(path)
     if engine != ort.NAME:
         from edgecnn.runtime.engines import ort_providers
 
+        _refuse_half_scales(path)
         provider = find_provider(engine)
         return ort_providers.open_with(path, provider, sha256=sha256, threads=threads)
     why = "damaged"
     for _ in range(2):
         try:
-            compiled = compile_engine(path, engine=engine, sha256=sha256)
+            compiled = _optimised(ort, path, sha256=sha256)
         except EdgecnnError as error:
             why = str(error)
             break
@@ -126,6 +132,7 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
             graph = "built" if compiled.built else "cached"
             return _opened(ort, compiled.graph, graph=graph, threads=threads, optimised=True)
         cache.discard(compiled.folder)
+    _refuse_half_scales(path)
     return _opened(ort, path, graph=f"not cached: {why}", threads=threads, optimised=False)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgecnn.contract import Contract, TensorSpec
 from edgecnn.errors import ContractError
 from edgecnn.onnxfile import model_sha256, read_contract
-from edgecnn.runtime import golden
+from edgecnn.runtime import cache, golden
 from edgecnn.runtime.compiled import open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
 from edgecnn.runtime.engines.base import Engine, precision
@@ -146,7 +146,7 @@ def load(
     """
     path = Path(path)
     contract = contract or read_contract(path)
-    sha256, why = model_sha256(path), ""
+    sha256, why = cache.remembered_sha256(path, lambda: model_sha256(path)), ""
     if engine == "auto":
         from edgecnn.runtime.auto import choose
 
