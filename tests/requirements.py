@@ -1,6 +1,7 @@
 """Libraries and tools that only some machines have: without them a test is skipped, or fails.
 
-`EDGECNN_REQUIRE` lists those that must be there (`chromium,arm,rtx,openvino`): then nothing is skipped.
+`EDGECNN_REQUIRE` lists those that must be there (of `chromium,arm,rtx,openvino`): then nothing is
+skipped.
 """
 
 from __future__ import annotations

@@ -6,9 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-from onnx import ModelProto, NodeProto
+from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import GraphError
 from edgecnn.graph.load import load_onnx
@@ -21,6 +19,9 @@ from edgecnn.pipeline.provenance import float_layers, quantize_step
 from edgecnn.runtime.engines.base import Layer
 from edgecnn.runtime.engines.providers import ONNXRUNTIME
 from edgecnn.runtime.layers import PROFILED, layers_of
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 _INTEGER = "int8"
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from onnx import ModelProto, NodeProto
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgecnn.datasets.natural import natural_images
 from edgecnn.graph.load import load_onnx
@@ -21,6 +19,9 @@ from edgecnn.pipeline.measure import PROFILE_IMAGES
 from edgecnn.pipeline.provenance import float_layers, quantize_step
 from edgecnn.runtime.layers import LayerTime, LayerTimes, layer_times
 from edgecnn.runtime.model import load
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 Sort = Literal["", "float", "reformat", "activation"]
 
