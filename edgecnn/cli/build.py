@@ -69,7 +69,12 @@ def _choose(speaker: Speaker, files: tuple[Path, ...], *, threads: int | None, f
 
     chosen = FastestOptions(threads=threads, again=force)
     found, verdicts = fastest(files, options=chosen, narrator=speaker)
-    results = [each.document() for each in found]
+    results = []
+    for each in found:
+        audited = _audit(each.path, each.choice.engine)
+        if audited is not None:
+            _tell_audit(speaker, audited, of=f"{each.path}: ")
+        results.append({**each.document(), "audit": audited and audited.document()})
     take = [verdict.document() for verdict in verdicts]
     speaker.result({"format": 1, "results": results, "take": take})
 
@@ -110,7 +115,7 @@ def _compile(
         "built": compiled.built,
         "path": str(compiled.graph),
         "size_bytes": size_bytes,
-        "audit": None if found is None else found.document(),
+        "audit": found and found.document(),
     }
 
 
@@ -122,9 +127,9 @@ def _audit(file: Path, engine: str) -> Audit | None:
     return audit(file, engine=engine)
 
 
-def _tell_audit(speaker: Speaker, found: Audit) -> None:
+def _tell_audit(speaker: Speaker, found: Audit, *, of: str = "") -> None:
     head, *floats = found.told()
-    speaker.line("audit", head)
+    speaker.line("audit", f"{of}{head}")
     for text in floats[:_SHOWN]:
         speaker.line("", text)
     if len(floats) > _SHOWN:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecnn.errors import GraphError
+from edgecnn.errors import EngineError, GraphError
 from edgecnn.graph.load import load_onnx
 from edgecnn.graph.origins import origins
 from edgecnn.graph.plan import LAYER_OPS
@@ -62,15 +62,16 @@ class Audit:
 def audit(file: Path, *, engine: str) -> Audit | None:
     """Look at what an engine made of an INT8 file.
 
-    None for a float file, for an engine that does not tell, and for a graph that takes no image.
-    Raises what compiling the file raises.
+    None for a float file, for an engine that does not tell, and for a graph that is none of Q, DQ
+    and layers around one image. Raises what compiling the file raises.
     """
     if engine not in PROFILED or not read_header(file).quantized:
         return None
-    with contextlib.suppress(GraphError):
+    with contextlib.suppress(GraphError, EngineError):  # it was built: that much is sure
         model = load_onnx(file)
         layers = layers_of(file, engine=engine, sha256=model_sha256(file))
-        return compare(model, layers, step=quantize_step(file), engine=engine)
+        found = compare(model, layers, step=quantize_step(file), engine=engine)
+        return found if found.layers else None
     return None
 
 

@@ -15,7 +15,7 @@ from edgecnn.contract import Contract
 from edgecnn.errors import ContractError, EngineError
 from edgecnn.onnxfile import model_sha256, read_contract, write_contract
 from edgecnn.runtime import cache, load
-from edgecnn.runtime.auto import Choice, Entrant, check_answers, choose
+from edgecnn.runtime.auto import Choice, Entrant, check_answers, choose, least_sqnr_db
 from edgecnn.runtime.golden import make_golden
 from edgecnn.runtime.race import Ratio
 from tests import requirements
@@ -155,6 +155,25 @@ def test_an_engine_that_rounds_otherwise_is_not_right(net: Path) -> None:
         check_answers(same, near, wanted)
         with pytest.raises(EngineError, match="dB from the reference, 60 are asked for"):
             check_answers(same, far, wanted)
+
+
+@pytest.mark.parametrize(
+    ("precision", "told_db", "least_db"),
+    [
+        ("int8", 30.0, 20.0),
+        ("int8", 16.6, 13.6),
+        ("int8", 4.8, 3.0),
+        ("int8", None, 20.0),
+        ("int8", "much", 20.0),
+        ("fp32", 16.6, 60.0),
+    ],
+)
+def test_int8_that_is_far_from_fp32_may_be_as_far_from_another_engines(
+    net: Path, precision: str, told_db: object, least_db: float
+) -> None:
+    steps = [{"step": "export"}, {"step": "quantize", "check": {"sqnr_db": told_db}}]
+    contract = dataclasses.replace(read_contract(net), provenance={"steps": steps})
+    assert least_sqnr_db(precision, contract) == pytest.approx(least_db)
 
 
 def test_answers_that_are_no_numbers_are_not_right(net: Path) -> None:
