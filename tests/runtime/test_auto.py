@@ -15,7 +15,8 @@ from edgecnn.contract import Contract
 from edgecnn.errors import ContractError, EngineError
 from edgecnn.onnxfile import model_sha256, read_contract, write_contract
 from edgecnn.runtime import cache, load
-from edgecnn.runtime.auto import Choice, Entrant, check_answers, choose, least_sqnr_db
+from edgecnn.runtime.answers import check_answers, least_sqnr_db
+from edgecnn.runtime.auto import Choice, Entrant, choose
 from edgecnn.runtime.golden import make_golden
 from edgecnn.runtime.race import Ratio
 from tests import requirements
