@@ -85,13 +85,13 @@ def timing_file(name: str) -> Path:
 
 
 def remembered_sha256(
-    path: Path, sha256: Callable[[], str], *, settled_ns: int = _SETTLED_NS
+    path: Path, sha256: Callable[[], tuple[str, bool]], *, settled_ns: int = _SETTLED_NS
 ) -> str:
     """The hash of a file, from memory while its inode, size and times are what they were then.
 
-    `sha256` finds it out where it is not known; it is remembered of a file that has not changed
-    for `settled_ns`. To read hundreds of megabytes at each start would take longer than to load
-    the engine. Raises FileError.
+    `sha256` finds it out where it is not known, and says whether it is of this file alone; then it
+    is remembered, unless the file has changed within `settled_ns`. To read hundreds of megabytes
+    at each start would take longer than to load the engine. Raises FileError.
     """
     try:
         status = path.stat()
@@ -103,8 +103,8 @@ def remembered_sha256(
         found = known.read_text(encoding="ascii")
         if len(found) == _HASH_LENGTH:
             return found
-    found = sha256()
-    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > settled_ns:
+    found, is_alone = sha256()
+    if is_alone and time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > settled_ns:
         with contextlib.suppress(OSError, FileError):
             known.parent.mkdir(parents=True, exist_ok=True)
             write_text(known, found)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgecnn.contract import Contract, TensorSpec
 from edgecnn.errors import ContractError
-from edgecnn.onnxfile import model_sha256, read_contract
+from edgecnn.onnxfile import model_sha256, read_contract, read_header
 from edgecnn.runtime import cache, golden
 from edgecnn.runtime.compiled import open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
@@ -146,7 +146,7 @@ def load(
     """
     path = Path(path)
     contract = contract or read_contract(path)
-    sha256, why = cache.remembered_sha256(path, lambda: model_sha256(path)), ""
+    sha256, why = cache.remembered_sha256(path, lambda: _hashed(path)), ""
     if engine == "auto":
         from edgecnn.runtime.auto import choose
 
@@ -155,6 +155,11 @@ def load(
     opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
     check_fit(path, contract, opened)
     return Model(path, contract=contract, engine=opened, sha256=sha256, why=why)
+
+
+def _hashed(path: Path) -> tuple[str, bool]:
+    """The sha256 of a model, and whether no weights of it lie in other files."""
+    return model_sha256(path), not read_header(path).external
 
 
 def check_fit(path: Path, contract: Contract, engine: Engine) -> None:
