@@ -22,7 +22,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from benchmarks.int8_speed import OUTPUT, files
+from benchmarks.networks import OUTPUT, files
 from benchmarks.preprocess import MEAN, STD, interval, timed_rounds
 from edgecnn.datasets.natural import natural_images
 from edgecnn.runtime import build_helper, load

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.int8_speed import OUTPUT, files
+from benchmarks.networks import OUTPUT, files
 from edgecnn.datasets.natural import natural_images
 from edgecnn.devices import LocalDevice, Worker
 from edgecnn.profiling.plan import visiting_orders

@@ -45,10 +45,14 @@ def mapped(path: Path) -> memoryview:
 
 def fields(data: memoryview) -> Iterator[Field]:
     """The fields of a message in file order; raises MalformedError."""
-    position, nothing = 0, data[0:0]
-    while position < len(data):
+    position, end, nothing = 0, len(data), data[0:0]
+    while position < end:
         start = position
-        key, position = _read_varint(data, position)
+        key = data[position]
+        if key < 0x80:  # nearly all keys and sizes are one byte: a call for each would cost most
+            position += 1
+        else:
+            key, position = _read_varint(data, position)
         value, payload = 0, nothing
         if key & 7 == _VARINT:
             value, position = _read_varint(data, position)
@@ -56,7 +60,7 @@ def fields(data: memoryview) -> Iterator[Field]:
             size, position = _payload_size(data, position, wire=key & 7)
             payload = data[position : position + size]
             position += size
-        if key >> 3 == 0 or position > len(data):
+        if key >> 3 == 0 or position > end:
             raise MalformedError("a field runs past the end")
         yield Field(key >> 3, value, payload, start, position)
 
@@ -96,6 +100,8 @@ def _payload_size(data: memoryview, position: int, *, wire: int) -> tuple[int, i
 
 def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
     value = shift = 0
+    if position < len(data) and data[position] < 0x80:
+        return data[position], position + 1
     while True:
         if position >= len(data) or shift > 63:
             raise MalformedError("a number runs past the end")

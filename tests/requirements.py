@@ -1,11 +1,13 @@
 """Libraries and tools that only some machines have: without them a test is skipped, or fails.
 
-`EDGECNN_REQUIRE` lists those that must be there (`chromium,arm,rtx`): then nothing is skipped.
+`EDGECNN_REQUIRE` lists those that must be there (of `chromium,arm,rtx,openvino`): then nothing is
+skipped.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from typing import Any, NoReturn
 
@@ -25,3 +27,9 @@ def tensorrt_rtx() -> Any:
         return importlib.import_module("tensorrt_rtx_bindings")
     except (ImportError, OSError) as error:
         missing("rtx", f"TensorRT-RTX cannot be imported ({error}): pip install 'edgecnn[dev]'")
+
+
+def openvino() -> None:
+    """OpenVINO; the engine imports it, in its own way."""
+    if importlib.util.find_spec("openvino") is None:
+        missing("openvino", "OpenVINO is not installed: pip install 'edgecnn[dev]'")

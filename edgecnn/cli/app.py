@@ -10,6 +10,7 @@ import click
 
 from edgecnn import __version__
 from edgecnn.cli import (
+    build,
     calibrate,
     demo,
     devices,
@@ -65,7 +66,7 @@ for command in (
     calibrate.calibrate,
     quantize.quantize,
     half.half,
-    make.compile_,
+    build.compile_,
     measure.evaluate,
     measure.profile,
     reports.report,

@@ -1,4 +1,4 @@
-"""The verb that says why: where an INT8 file loses its accuracy, and where a file looks."""
+"""The verb that says why: where a run takes its time, where INT8 loses accuracy, where it looks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from edgecnn.pipeline.explain import Explanation, Row
 
 _NAME_WIDTH = 40
+# What each mode has an ear for, besides how images are prepared.
+_OPTIONS = {
+    "time": ("engine", "threads", "top"),
+    "accuracy": ("against", "data", "images", "top"),
+    "image": ("against", "output", "force"),
+}
 
 
 @click.command()
@@ -31,6 +38,8 @@ _NAME_WIDTH = 40
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Show so many.")
 @options.output
 @options.force
+@options.engine
+@options.threads
 @options.contract_options
 @options.speaking
 def explain(
@@ -45,30 +54,46 @@ def explain(
     top: int,
     output: Path | None,
     force: bool,
+    engine: str,
+    threads: int | None,
     contract: ContractOptions,
 ) -> None:
-    """Say where an INT8 file loses its accuracy and what would help, or where a file looks.
+    """Say where the time of a run goes, layer by layer, and what would help.
 
-    --accuracy tells for each layer: the error that it adds to its output (relative to the output's
-    power), the error that has piled up there, its share of all errors, how many times the median
-    channel's range the widest channel has (weights, outputs), and how many outputs the range clips.
-    --image: Grad-CAM as a PNG, the heat of FILE beside that of the file --against.
+    Each layer as the engine runs it, by the engine's own profiler, and the node of the file that it
+    came from. What costs time without need is marked and summed up: layers of an INT8 file in
+    float, changes of type and layout, activations that are no part of the layer before them.
+
+    With --accuracy: where an INT8 file loses its accuracy. For each layer the error that it adds to
+    its output (relative to the output's power), the error that has piled up there, its share of all
+    errors, how many times the median channel's range the widest channel has (weights, outputs), and
+    how many outputs the range clips.
+
+    With --image: Grad-CAM as a PNG, the heat of FILE beside that of the file --against.
 
     \b
+    edgecnn explain mobilenetv2.int8.onnx --threads 1
     edgecnn explain mobilenetv2.int8.onnx --accuracy --against mobilenetv2.onnx --data photos/
     edgecnn explain mobilenetv2.int8.onnx --image cat.jpg --against mobilenetv2.onnx
     """  # noqa: D301  \b is click's word for 'do not wrap'
-    if accuracy == (image is not None):
-        raise click.UsageError("say what to explain: --accuracy, or a photo with --image")
+    if accuracy and image is not None:
+        raise click.UsageError("--accuracy and --image: one at a time")
+    mode = "image" if image else "accuracy" if accuracy else "time"
+    _refuse_given(mode)
     if image is not None:
         _show_attention(speaker, file, image, against, output, contract, force=force)
         return
-    if output is not None:
-        raise click.UsageError("-o goes with --image: --accuracy writes no file")
-    from edgecnn.pipeline.explain import ExplainOptions, explain_accuracy
+    if mode == "time":
+        from edgecnn.cli.explain_time import tell_time
+        from edgecnn.pipeline.explain_time import TimeOptions
 
+        asked = TimeOptions(engine=engine, threads=threads, contract=contract)
+        tell_time(speaker, file, options=asked, top=top)
+        return
     if against is None or data is None:
         raise click.UsageError("--accuracy needs --against FP32.onnx and --data DIR")
+    from edgecnn.pipeline.explain import ExplainOptions, explain_accuracy
+
     chosen = ExplainOptions(against, data, images=images, top=top, contract=contract)
     explanation = explain_accuracy(file, options=chosen, narrator=speaker)
     speaker.print(_table(explanation))
@@ -99,6 +124,19 @@ def _show_attention(
         speaker.line("attention", said)
     speaker.line("wrote", f"{target}: the photo, then {' and '.join(map(str, files))}")
     speaker.result(sight.document() | {"output": str(target)})
+
+
+def _refuse_given(mode: str) -> None:
+    """An option that would say nothing is a mistake that somebody should hear of."""
+    context = click.get_current_context()
+    for name in dict.fromkeys(name for names in _OPTIONS.values() for name in names):
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in _OPTIONS[mode]:
+            homes = [f"--{other}" for other, names in _OPTIONS.items() if name in names]
+            with_ = " or ".join(home for home in homes if home != "--time")
+            said = "-o" if name == "output" else f"--{name}"
+            why = f"goes with {with_}" if with_ else f"does not go with --{mode}"
+            raise click.UsageError(f"{said} {why}")
 
 
 def _table(explanation: Explanation) -> str:

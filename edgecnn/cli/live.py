@@ -123,7 +123,9 @@ def profile_source(speaker: Speaker, files: Sequence[Path], wanted: FromSource) 
     profiles = []
     for file in files:
         contract = contract_of(file, wanted.contract)
-        with load(file, engine=wanted.engine, threads=wanted.threads, contract=contract) as model:
+        with load(
+            file, engine=wanted.engine, threads=wanted.threads, contract=contract, wait=True
+        ) as model:
             profiles.append(photon_to_label(speaker, model, wanted))
     speaker.result({"format": 1, "photon_to_label": profiles})
 

@@ -1,4 +1,4 @@
-"""Verbs that make files: export, compile."""
+"""The verb that makes an ONNX file of a network: export."""
 
 from __future__ import annotations
 
@@ -90,68 +90,3 @@ def _export_json(model: str, result: ExportResult) -> dict[str, Any]:
         "size_bytes": result.path.stat().st_size,
         "wall_s": result.wall_s,
     }
-
-
-@click.command("compile")
-@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
-@options.engine
-@click.option(
-    "--compute-capability",
-    "capabilities",
-    type=click.IntRange(50, 200),
-    multiple=True,
-    metavar="NN",
-    help="Build ahead of time for such a GPU: 86 is 8.6. TensorRT-RTX, no GPU needed.",
-)
-@options.speaking
-def compile_(
-    *, speaker: Speaker, files: tuple[Path, ...], engine: str, capabilities: tuple[int, ...]
-) -> None:
-    """Build the engine of a file for this device, into the cache.
-
-    Loading does this by itself when it must; compile does it before anybody waits for it. Where
-    there is a C compiler, the helper is built, too, that makes preprocessing faster.
-    """
-    from edgecnn.files import human_size
-    from edgecnn.onnxfile import model_sha256
-    from edgecnn.runtime.compiled import compile_engine
-
-    results = []
-    for file in files:
-        with speaker.progress("compile") as progress:
-            compiled = compile_engine(
-                file,
-                engine=engine,
-                sha256=model_sha256(file),
-                compute_capabilities=tuple(sorted(set(capabilities))),
-                progress=progress,
-            )
-        size_bytes = compiled.graph.stat().st_size
-        state = "built" if compiled.built else "already there"
-        speaker.line("compile", f"{file} for {engine}: {state}, {human_size(size_bytes)}")
-        results.append(
-            {
-                "file": str(file),
-                "engine": engine,
-                "built": compiled.built,
-                "path": str(compiled.graph),
-                "size_bytes": size_bytes,
-            }
-        )
-    if not capabilities:
-        _build_helper(speaker)
-    if capabilities:
-        speaker.line("note", "a proof that it builds; the device with the GPU makes its own plan")
-    speaker.result({"format": 1, "results": results})
-
-
-def _build_helper(speaker: Speaker) -> None:
-    """The preprocessing helper; where it cannot be built, nothing is lost but time."""
-    from edgecnn.errors import EngineError
-    from edgecnn.runtime.native import build_helper
-
-    try:
-        state = "built" if build_helper() else "already there"
-    except EngineError as error:
-        state = f"in NumPy: {error}"
-    speaker.line("preprocess", state)

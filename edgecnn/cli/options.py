@@ -172,7 +172,10 @@ class_offset = click.option(
 )
 threads = click.option("--threads", type=click.IntRange(1), help="Threads of the engine  [all]")
 engine = click.option(
-    "--engine", default="onnxruntime", show_default=True, help="What runs the file."
+    "--engine",
+    default="onnxruntime",
+    show_default=True,
+    help="What runs the file; auto: the fastest that is right.",
 )
 allow_mixed = click.option(
     "--allow-mixed",

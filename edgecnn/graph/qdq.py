@@ -242,12 +242,24 @@ class _Writer:
         """Whether ONNX Runtime would quantize this float layer behind our back.
 
         Between a DequantizeLinear with one scale and a QuantizeLinear it rounds constant float
-        weights to INT8 with one scale for the whole tensor (its pass WeightBiasQuantization).
+        weights to INT8 with one scale for the whole tensor (its pass WeightBiasQuantization). It
+        moves the DequantizeLinear up to the layer first, past what only moves values.
         """
         return (
-            node.op_type in ("Conv", "ConvTranspose", "Gemm")
+            self._reaches_float_layer(node)
             and node.input[0] in self._made_by_integers
             and node.input[0] in self._qparams
+        )
+
+    def _reaches_float_layer(self, node: NodeProto) -> bool:
+        """Whether it is a float layer, or all that stands before one only moves values."""
+        if node.name in self._plan.integer_nodes:
+            return False
+        if node.op_type in ("Conv", "ConvTranspose", "Gemm"):
+            return True
+        return node.op_type in self._target.carried and any(
+            self._reaches_float_layer(reader)
+            for reader in self._edges.consumers.get(node.output[0], ())
         )
 
     def _hidden(self, node: NodeProto, new: NodeProto) -> NodeProto:

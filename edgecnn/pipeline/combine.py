@@ -59,7 +59,11 @@ def combine(
     answers = []
     for path in files:
         loaded = load(
-            path, engine=options.engine, threads=options.threads, contract=contracts[path]
+            path,
+            engine=options.engine,
+            threads=options.threads,
+            contract=contracts[path],
+            wait=True,
         )
         with loaded as model, narrator.progress(path.name) as progress:
             answers.append(answer_views(model, images, views, progress=progress))

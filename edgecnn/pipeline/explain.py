@@ -12,7 +12,7 @@ import numpy as np
 from edgecnn.contract import Contract
 from edgecnn.datasets.images import read_image
 from edgecnn.datasets.listing import listed_images
-from edgecnn.errors import EdgecnnError, GraphError, ModelError
+from edgecnn.errors import GraphError, ModelError
 from edgecnn.files import sha256_of
 from edgecnn.graph.causes import Cause, explain
 from edgecnn.graph.fold import fold
@@ -26,6 +26,7 @@ from edgecnn.graph.targets import TARGETS, find_target
 from edgecnn.onnxfile import has_contract, read_header
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.narrator import Narrator, Silent
+from edgecnn.pipeline.provenance import float_layers, quantize_step
 from edgecnn.runtime.preprocess import Tensor, preprocess
 
 DEFAULT_IMAGES = 32
@@ -100,7 +101,7 @@ def explain_accuracy(
             f"{options.against}: it is quantized itself", hint="--against takes the float file"
         )
     contract = _prepared(file, options)
-    step = _made_by(file)
+    step = quantize_step(file)
     _check_source(file, step, options.against, narrator)
     tensors = list(_tensors(options, contract, narrator))
     model, quantized = fold(read_model(options.against)), load_onnx(file)
@@ -112,7 +113,7 @@ def explain_accuracy(
     whole = sum(_own(error) for error in errors) or 1.0
     name = step.get("target")
     target = find_target(name) if name in TARGETS else local_target()
-    search = Rescue(model, quantized, target, errors, kept=_floats(step))
+    search = Rescue(model, quantized, target, errors, kept=float_layers(step))
     rows = [_row(error, _own(error) / whole, step) for error in worst]
     return Explanation(
         file=file,
@@ -126,19 +127,6 @@ def explain_accuracy(
 
 def _own(error: LayerError) -> float:
     return error.weight + error.activation
-
-
-def _made_by(file: Path) -> Mapping[str, Any]:
-    """The step of the file's provenance that quantized it; empty for files from elsewhere."""
-    try:
-        steps = contract_of(file, ContractOptions()).provenance.get("steps", ())
-    except EdgecnnError:
-        return {}
-    return next((dict(step) for step in reversed(steps) if step.get("step") == "quantize"), {})
-
-
-def _floats(step: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(name) for name in step.get("float_layers", ()))
 
 
 def _prepared(file: Path, options: ExplainOptions) -> Contract:

@@ -17,7 +17,7 @@ from edgecnn.graph.check import compare
 from edgecnn.runtime import cache
 from edgecnn.runtime.compiled import compile_engine
 from edgecnn.runtime.drift import Glance, usual
-from edgecnn.runtime.engines.ort import OrtEngine
+from edgecnn.runtime.engines.ort import open_graph
 from edgecnn.runtime.model import Model, load
 from edgecnn.runtime.preprocess import Image
 from edgecnn.runtime.results import is_map
@@ -53,7 +53,7 @@ class Proof:
 
 def uncached(path: Path, contract: Contract) -> Model:
     """A file in the runtime, without leaving an engine in the cache."""
-    engine = OrtEngine(path, graph="not cached")
+    engine = open_graph(path, graph="not cached")
     return Model(path, contract=contract, engine=engine, sha256="")
 
 

@@ -14,6 +14,7 @@ from edgecnn.onnxfile import read_contract
 from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.contracts import ContractOptions
 from edgecnn.pipeline.export import ExportOptions, export
+from edgecnn.pipeline.fastest import FastestOptions, fastest
 from edgecnn.pipeline.jury import Budget
 from edgecnn.pipeline.ledger import Ledger, key_of
 from edgecnn.pipeline.measure import (
@@ -45,7 +46,8 @@ from edgecnn.recipe import (
     Recipe,
     refuse_unknown,
 )
-from edgecnn.runtime.compiled import compile_engine
+from edgecnn.runtime.auto import AUTO
+from edgecnn.runtime.compiled import Compiled, compile_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +179,26 @@ class _Run:
         return data if data and data.exists() else None
 
     def _compile(self) -> Step:
-        engine = self._recipe.engine
-        compiled = [
-            compile_engine(path, engine=engine, sha256=sha256_of(path)) for path in self._files
-        ]
-        for path, item in zip(self._files, compiled, strict=True):
+        if self._recipe.engine == AUTO:
+            return self._choose()
+        built, graphs = False, []
+        for path in self._files:
+            item = self._compiled(path, self._recipe.engine)
             state = "built" if item.built else "unchanged"
-            self._narrator.line("compile", f"{state}: {path} for {engine}")
-        skipped = not any(item.built for item in compiled)
-        return Step("compile", tuple(item.graph for item in compiled), skipped)
+            self._narrator.line("compile", f"{state}: {path} for {self._recipe.engine}")
+            built |= item.built
+            graphs.append(item.graph)
+        return Step("compile", tuple(graphs), skipped=not built)
+
+    def _choose(self) -> Step:
+        options = FastestOptions(threads=self._recipe.threads)
+        chosen, _ = fastest(self._files, options=options, narrator=self._narrator)
+        graphs = (self._compiled(each.path, each.choice.engine).graph for each in chosen)
+        skipped = not any(each.choice.made for each in chosen)
+        return Step("compile", tuple(graphs), skipped)
+
+    def _compiled(self, path: Path, engine: str) -> Compiled:
+        return compile_engine(path, engine=engine, sha256=sha256_of(path))
 
     def _evaluate(self, section: EvaluateSection) -> Step:
         recipe, target = self._recipe, self._recipe.output / "evaluation.json"

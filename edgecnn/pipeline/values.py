@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 
-from edgecnn.errors import RecipeError
+from edgecnn.errors import RecipeError, UsageError
 from edgecnn.graph.quantize import EFFORTS
 from edgecnn.graph.targets import TARGETS
 from edgecnn.graph.thresholds import METHODS
@@ -16,7 +16,9 @@ from edgecnn.recipe import (
     QuantizeSection,
     Recipe,
 )
+from edgecnn.runtime.auto import AUTO
 from edgecnn.runtime.compiled import ENGINES
+from edgecnn.runtime.engines.providers import ONNXRUNTIME, find_provider
 
 _OPSETS = range(17, 22)
 _LEAST_IMAGES = 16
@@ -27,7 +29,7 @@ Problem = tuple[str, str]
 
 def check_values(recipe: Recipe) -> None:
     """Raise RecipeError for the first value that no step would accept."""
-    problems = [*_word("engine", recipe.engine, ENGINES), *_export(recipe.export)]
+    problems = [*_engine(recipe.engine), *_export(recipe.export)]
     if recipe.threads is not None and recipe.threads < 1:
         problems.append((f"threads {recipe.threads} is not above zero", "for example: threads = 1"))
     if recipe.quantize:
@@ -39,6 +41,16 @@ def check_values(recipe: Recipe) -> None:
         problems += _class_offset(recipe.evaluate.class_offset)
     for cause, hint in problems:
         raise RecipeError(f"{recipe.path}: {cause}", hint=hint)
+
+
+def _engine(name: str) -> Iterator[Problem]:
+    if not name.startswith(f"{ONNXRUNTIME}:"):
+        yield from _word("engine", name, (AUTO, *ENGINES))
+        return
+    try:
+        find_provider(name)
+    except UsageError as error:
+        yield str(error), error.hint
 
 
 def _word(key: str, value: str, known: Iterable[str]) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from edgecnn.errors import UsageError
 from edgecnn.files import write_error
 from edgecnn.onnxfile import read_header, write_contract
 from edgecnn.pipeline.contracts import class_count, task_of
-from edgecnn.runtime.engines.ort import OrtEngine
+from edgecnn.runtime.engines.ort import open_graph
 from edgecnn.runtime.golden import make_golden
 from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Image
@@ -87,7 +87,7 @@ def _fitting_labels(draft: Draft, output: TensorSpec, *, source: str) -> tuple[s
 
 
 def _golden(graph: Path, contract: Contract) -> Golden:
-    engine = OrtEngine(graph, graph="not cached", threads=1)
+    engine = open_graph(graph, graph="not cached", threads=1)
     with Model(graph, contract=contract, engine=engine, sha256="") as model:
         precision = str(contract.provenance.get("precision", "fp32"))
         return make_golden(_candidates(contract), model.logits, precision=precision)

@@ -72,7 +72,7 @@ def evaluate_file(
     `threads` None is all cores; `contract` stands in for a file that carries none. Also raises
     what loading a file raises.
     """
-    with load(path, engine=engine, threads=threads, contract=contract) as model:
+    with load(path, engine=engine, threads=threads, contract=contract, wait=True) as model:
         return evaluate_model(model, images, progress=progress)
 
 
@@ -101,7 +101,7 @@ def evaluate_model(
     return Predictions(
         file=str(model.path),
         engine=model.engine.name,
-        precision=str(model.contract.provenance.get("precision", "fp32")),
+        precision=model.precision,
         classes=logits.shape[1],
         labels=np.array([item.class_index for item in images.items], dtype=np.int64),
         top=np.concatenate([top for top, _ in parts]),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract
+from edgecnn.runtime.engines.base import precision
 
 State = Literal["stable", "drifting", "throttled", "emulated"]
 
@@ -144,8 +145,9 @@ class Profile:
 
     @property
     def precision(self) -> str:
-        """`fp32` or `int8`, as the file's contract says."""
-        return str(self.contract.provenance.get("precision", "fp32"))
+        """`fp32`, `int8`, ...: what the contract says and the engine really computed in."""
+        stated = self.contract.provenance.get("precision", "fp32")
+        return precision(stated, self.measurement.facts)
 
 
 @dataclass(frozen=True, slots=True)

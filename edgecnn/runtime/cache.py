@@ -13,14 +13,19 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.errors import FileError
+from edgecnn.files import read_error, write_text
 
 _ABOUT = "about.json"
 _ENGINES = "engines"
+_HASHES = "hashes"
+_HASH_LENGTH = 64
+_SETTLED_NS = 2_000_000_000  # a file that is younger may change again under the same times
 # Folder -> what a file in it is.
 _FILES = {
     "weights": "weights",
@@ -104,6 +109,33 @@ def model_file(stem: str, key: Mapping[str, str]) -> Path:
     return folder / f"{stem}-{_digest(key)[:8]}.onnx"
 
 
+def remembered_sha256(
+    path: Path, sha256: Callable[[], tuple[str, bool]], *, settled_ns: int = _SETTLED_NS
+) -> str:
+    """The hash of a file, from memory while its inode, size and times are what they were then.
+
+    `sha256` finds it out where it is not known, and says whether it is of this file alone; then it
+    is remembered, unless the file has changed within `settled_ns`. To read hundreds of megabytes
+    at each start would take longer than to load the engine. Raises FileError.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise read_error(path, error) from error
+    stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    known = cache_dir() / _HASHES / _digest({"path": str(path.resolve()), "stamp": str(stamp)})
+    with contextlib.suppress(OSError, ValueError):
+        found = known.read_text(encoding="ascii")
+        if len(found) == _HASH_LENGTH:
+            return found
+    found, is_alone = sha256()
+    if is_alone and time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > settled_ns:
+        with contextlib.suppress(OSError, FileError):
+            known.parent.mkdir(parents=True, exist_ok=True)
+            write_text(known, found)
+    return found
+
+
 def unfinished_file(about: str, key: Mapping[str, str]) -> Path:
     """Where the state of work with this key is kept until it is done; nothing is made yet."""
     return cache_dir() / "unfinished" / f"{about}-{_digest(key)}.state"
@@ -133,7 +165,7 @@ def entries() -> tuple[Entry, ...]:
 def clear() -> int:
     """Empty the cache and return the bytes that it held; other files in its folder stay."""
     freed = sum(entry.size_bytes for entry in entries())
-    for name in (_ENGINES, *_FILES):
+    for name in (_ENGINES, _HASHES, *_FILES):
         shutil.rmtree(cache_dir() / name, ignore_errors=True)
     return freed
 

@@ -12,10 +12,12 @@ from edgecnn.errors import EdgecnnError, EngineError, ModelError, UsageError
 from edgecnn.onnxfile import read_header
 from edgecnn.runtime import cache
 from edgecnn.runtime.engines.base import Engine
+from edgecnn.runtime.engines.providers import ONNXRUNTIME, find_provider
 from edgecnn.runtime.facts import cpu_flags
 
 TENSORRT = ("tensorrt", "tensorrt-rtx")
-ENGINES = ("onnxruntime", *TENSORRT)
+OPENVINO = ("openvino", "openvino-bf16")
+ENGINES = (ONNXRUNTIME, *OPENVINO, *TENSORRT)
 
 _GRAPH = "model.onnx"
 
@@ -32,7 +34,7 @@ class Compiled:
 
     @property
     def graph(self) -> Path:
-        """The optimised graph or the plan inside the folder."""
+        """The optimised graph, the blob or the plan inside the folder."""
         return self.folder / self.name
 
 
@@ -66,20 +68,36 @@ def compile_engine(
             f"--compute-capability says nothing to {engine}",
             hint="it goes with --engine tensorrt-rtx",
         )
+    if engine in OPENVINO:
+        from edgecnn.runtime.engines import openvino
+
+        return Compiled(*openvino.compile_blob(path, engine=engine, sha256=sha256), openvino.BLOB)
     ort = _onnxruntime(engine)
-    _refuse_half_scales(path)
+    if engine != ort.NAME:
+        from edgecnn.runtime.engines import ort_providers
+
+        _refuse_half_scales(path)
+        provider = find_provider(engine)
+        entry = ort_providers.compile_with(path, provider, sha256=sha256)
+        return Compiled(*entry, ort_providers.PLACEMENT)
+    return _optimised(ort, path, sha256=sha256)
+
+
+def _optimised(ort: ModuleType, path: Path, *, sha256: str) -> Compiled:
+    """The graph that ONNX Runtime makes of a file; one that is there was looked at when built."""
     key = {
         "sha256": sha256,
         "engine": f"onnxruntime {ort.VERSION}",
         "cpu": " ".join(sorted(cpu_flags())),
         "options": "all optimisations",
     }
-    folder, built = cache.engine_entry(
-        key,
-        lambda into: ort.optimise(path, into / _GRAPH),
-        about=f"{path.name} for onnxruntime {ort.VERSION}",
-    )
-    return Compiled(folder, built)
+
+    def build(folder: Path) -> None:
+        _refuse_half_scales(path)
+        ort.optimise(path, folder / _GRAPH)
+
+    about = f"{path.name} for onnxruntime {ort.VERSION}"
+    return Compiled(*cache.engine_entry(key, build, about=about))
 
 
 def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = None) -> Engine:
@@ -92,12 +110,21 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
         from edgecnn.runtime.engines import tensorrt
 
         return tensorrt.open_plan(path, engine=engine, sha256=sha256)
+    if engine in OPENVINO:
+        from edgecnn.runtime.engines import openvino
+
+        return openvino.open_blob(path, engine=engine, sha256=sha256, threads=threads)
     ort = _onnxruntime(engine)
-    _refuse_half_scales(path)
+    if engine != ort.NAME:
+        from edgecnn.runtime.engines import ort_providers
+
+        _refuse_half_scales(path)
+        provider = find_provider(engine)
+        return ort_providers.open_with(path, provider, sha256=sha256, threads=threads)
     why = "damaged"
     for _ in range(2):
         try:
-            compiled = compile_engine(path, engine=engine, sha256=sha256)
+            compiled = _optimised(ort, path, sha256=sha256)
         except EdgecnnError as error:
             why = str(error)
             break
@@ -105,6 +132,7 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
             graph = "built" if compiled.built else "cached"
             return _opened(ort, compiled.graph, graph=graph, threads=threads, optimised=True)
         cache.discard(compiled.folder)
+    _refuse_half_scales(path)
     return _opened(ort, path, graph=f"not cached: {why}", threads=threads, optimised=False)
 
 
@@ -137,13 +165,14 @@ def _refuse_half_scales(path: Path) -> None:
 def _opened(
     ort: ModuleType, path: Path, *, graph: str, threads: int | None, optimised: bool
 ) -> Engine:
-    engine: Engine = ort.OrtEngine(path, graph=graph, threads=threads, optimised=optimised)
+    engine: Engine = ort.open_graph(path, graph=graph, threads=threads, optimised=optimised)
     return engine
 
 
 def _onnxruntime(engine: str) -> ModuleType:
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: {', '.join(ENGINES)}")
+    if engine != ONNXRUNTIME and not engine.startswith(f"{ONNXRUNTIME}:"):
+        known = ", ".join(("auto", *ENGINES, f"{ONNXRUNTIME}:PROVIDER"))
+        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: {known}")
     try:
         from edgecnn.runtime.engines import ort
     except ImportError as error:

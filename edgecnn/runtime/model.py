@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from edgecnn.contract import Contract, TensorSpec
 from edgecnn.errors import ContractError, EngineError
-from edgecnn.onnxfile import model_sha256, read_contract
-from edgecnn.runtime import golden
+from edgecnn.onnxfile import model_sha256, read_contract, read_header
+from edgecnn.runtime import cache, golden
 from edgecnn.runtime.compiled import better_engine, open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
 from edgecnn.runtime.drift import Glance, glance
-from edgecnn.runtime.engines.base import Engine
+from edgecnn.runtime.engines.base import Engine, precision
 from edgecnn.runtime.engines.switching import SwitchingEngine
 from edgecnn.runtime.frames import captured_ns
 from edgecnn.runtime.preprocess import Image, Tensor, checked, preprocess, preprocess_batch
@@ -43,18 +43,32 @@ Result = Classification | Detections | Segmentation
 class Model:
     """A loaded model: its contract, its engine and the way from a frame to an answer.
 
-    Any number of threads may call it; the engine runs for one of them at a time.
+    Any number of threads may call it; the engine runs for one of them at a time. `why` says why it
+    is this engine, where `auto` has chosen it.
     """
 
-    def __init__(self, path: Path, *, contract: Contract, engine: Engine, sha256: str) -> None:
+    def __init__(
+        self, path: Path, *, contract: Contract, engine: Engine, sha256: str, why: str = ""
+    ) -> None:
         self.path = path
         self.contract = contract
         self.engine = engine
         self.sha256 = sha256
+        self._why = why
         self._input = engine.inputs[0]
         self._outputs = tuple(spec.name for spec in engine.outputs)
         self._running = threading.Lock()
         self._closed = False
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `fp16`, `int8`, ...: what the contract says and the engine really computes in."""
+        return precision(self.contract.provenance.get("precision", "fp32"), self.engine.facts)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """The engine's facts, and under `auto` why it was chosen."""
+        return {**self.engine.facts, "auto": self._why} if self._why else self.engine.facts
 
     def __call__(self, image: Image) -> Result:
         """What is on one image, uint8 (H, W, 3) RGB: classes, boxes or a class for each place.
@@ -207,28 +221,59 @@ def load(
     engine: str = "auto",
     threads: int | None = None,
     contract: Contract | None = None,
+    wait: bool = False,
 ) -> Model:
     """Load a model file; the engine built for this device is taken from the cache or built.
 
-    `auto` is ONNX Runtime, which answers at once; where a GPU and TensorRT are here, an engine of
-    that is built meanwhile and takes over between two frames, once it has passed the file's golden
-    check. `contract` stands in for files that carry none. Raises FileError, ModelError,
-    ContractError or EngineError; UsageError for an unknown engine.
+    `auto` is the fastest engine that is right, measured where the cache does not know it yet.
+    Where it would first have to be built for a GPU, which takes minutes, ONNX Runtime answers
+    meanwhile, and the engine of TensorRT takes over between two frames, once it has passed the
+    file's golden check; with `wait` it is measured and built first. `contract` stands in for files
+    that carry none. Raises FileError, ModelError, ContractError or EngineError; UsageError for an
+    unknown engine.
     """
     path = Path(path)
     contract = contract or read_contract(path)
-    sha256 = model_sha256(path)
-    better = better_engine() if engine == "auto" else None
-    name = "onnxruntime" if engine == "auto" else engine
-    opened = open_engine(path, engine=name, sha256=sha256, threads=threads)
-    _check_fit(path, contract, opened)
-    if better is not None:
-
-        def build() -> Engine:
-            return _proven(path, contract, open_engine(path, engine=better, sha256=sha256))
-
-        opened = SwitchingEngine(opened, build)
+    sha256 = cache.remembered_sha256(path, lambda: _hashed(path))
+    if engine == "auto":
+        return _fastest(path, contract, sha256=sha256, threads=threads, wait=wait)
+    opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
+    check_fit(path, contract, opened)
     return Model(path, contract=contract, engine=opened, sha256=sha256)
+
+
+def _hashed(path: Path) -> tuple[str, bool]:
+    """The sha256 of a model, and whether no weights of it lie in other files."""
+    return model_sha256(path), not read_header(path).external
+
+
+def _fastest(
+    path: Path, contract: Contract, *, sha256: str, threads: int | None, wait: bool
+) -> Model:
+    from edgecnn.runtime.auto import choose, known_choice
+
+    known = known_choice(sha256=sha256, threads=threads)
+    better = better_engine() if known is None and not wait else None
+    if better is not None:
+        return _serving(path, contract, better, sha256=sha256, threads=threads)
+    choice = known or choose(path, contract=contract, sha256=sha256, threads=threads)
+    opened = open_engine(path, engine=choice.engine, sha256=sha256, threads=threads)
+    check_fit(path, contract, opened)
+    return Model(path, contract=contract, engine=opened, sha256=sha256, why=choice.why)
+
+
+def _serving(
+    path: Path, contract: Contract, better: str, *, sha256: str, threads: int | None
+) -> Model:
+    """ONNX Runtime, until the better engine is there."""
+    first = open_engine(path, engine="onnxruntime", sha256=sha256, threads=threads)
+    check_fit(path, contract, first)
+
+    def build() -> Engine:
+        return _proven(path, contract, open_engine(path, engine=better, sha256=sha256))
+
+    engine = SwitchingEngine(first, build)
+    return Model(path, contract=contract, engine=engine, sha256=sha256)
 
 
 def _proven(path: Path, contract: Contract, engine: Engine) -> Engine:
@@ -244,8 +289,8 @@ def _proven(path: Path, contract: Contract, engine: Engine) -> Engine:
     return engine
 
 
-def _check_fit(path: Path, contract: Contract, engine: Engine) -> None:
-    """Refuse a contract that prepares another input than the graph takes."""
+def check_fit(path: Path, contract: Contract, engine: Engine) -> None:
+    """Raise ContractError for a contract that prepares another input than the graph takes."""
     if len(engine.inputs) != 1:
         names = ", ".join(spec.name for spec in engine.inputs)
         raise ContractError(

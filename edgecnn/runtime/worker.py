@@ -64,7 +64,9 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
     with ExitStack() as stack:
         models = []
         for _ in range(streams):
-            loaded = load(job.file, engine=job.engine, threads=threads, contract=contract)
+            loaded = load(
+                job.file, engine=job.engine, threads=threads, contract=contract, wait=True
+            )
             models.append(stack.enter_context(loaded))
             if len(models) == 1:
                 load_ms = (time.perf_counter_ns() - started_ns) / 1e6
@@ -101,8 +103,8 @@ def _described(model: Model) -> dict[str, Any]:
     return {
         "sha256": model.sha256,
         "engine": model.engine.name,
-        "facts": {**model.engine.facts, "preprocess": native.in_use()},
-        "precision": str(model.contract.provenance.get("precision", "fp32")),
+        "facts": {**model.facts, "preprocess": native.in_use()},
+        "precision": model.precision,
     }
 
 

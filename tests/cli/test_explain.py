@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,7 +73,8 @@ def test_what_cannot_be_explained_says_why(edgecnn: Edgecnn) -> None:
     for words, arguments in {
         "not quantized": ("net.onnx", *HOW),
         "it is quantized itself": ("int8.onnx", *HOW, "--against", "int8.onnx"),
-        "say what to explain": ("int8.onnx",),
+        "--data goes with --accuracy": ("int8.onnx", "--data", "photos"),
+        "--threads does not go with --accuracy": ("int8.onnx", *HOW, "--threads", "1"),
         "needs --against": ("int8.onnx", "--accuracy"),
         "no such folder": ("int8.onnx", *HOW, "--data", "nowhere"),
         "gone.onnx": ("gone.onnx", *HOW),
@@ -139,3 +141,30 @@ def test_a_photo_shows_where_float_and_int8_look(edgecnn: Edgecnn, tmp_path: Pat
     assert edgecnn("explain", "lenet5.onnx", "--image", photo, "-o", "x.txt").code == 2
     assert edgecnn("explain", "lenet5.onnx", "--image", "none.png", "-o", "y.png").code == 1
     assert edgecnn("explain", "lenet5.onnx", "--image", photo, "--accuracy").code == 2
+
+
+def test_time_is_told_layer_by_layer(edgecnn: Edgecnn) -> None:
+    made(edgecnn, written(toy.excited()))
+    said = edgecnn("explain", "net.int8.onnx", "--threads", "1", "--top", "3")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert re.fullmatch(r"net.int8.onnx on onnxruntime [\d.]+, 1 thread: [\d.]+ ms a run", lines[0])
+    head = next(index for index, line in enumerate(lines) if line.startswith("layer"))
+    assert re.search(r" more layers take [\d.]+ ms: --top \d+$", lines[head + 4])
+    assert "activation   " in said.out
+    assert "reformat     " in said.out
+    assert max(map(len, lines)) <= 100
+    document = edgecnn("explain", "net.int8.onnx", "--threads", "1", "--json").document
+    assert {"float", "activation", "reformat"} >= {each["sort"] for each in document["findings"]}
+    assert document["run_ms"] > 0
+    assert sum(layer["share"] for layer in document["layers"]) == pytest.approx(1)
+
+
+def test_compile_says_what_became_int8(edgecnn: Edgecnn) -> None:
+    made(edgecnn, written(toy.plain()))
+    said = edgecnn("compile", "net.int8.onnx")
+    assert "audit        4 of 4 layers with weights run in INT8" in said.out
+    document = edgecnn("compile", "net.int8.onnx", "net.onnx", "--json").document
+    integer, plain = (result["audit"] for result in document["results"])
+    assert integer["integer"] == 4
+    assert plain is None, "a float file"

@@ -124,6 +124,18 @@ def test_other_images_judge_a_budget_anew(short: Path, tmp_path: Path) -> None:
     assert "quantize" not in skipped(follow(short, *labelled))
 
 
+def test_with_auto_the_engines_are_measured_once_and_the_profile_says_why(recipe: Path) -> None:
+    first = follow(recipe, "engine=auto")
+    assert [path.parent.parent.name for path in first["compile"].outputs] == ["engines"] * 2
+    assert not first["compile"].skipped
+    assert follow(recipe, "engine=auto")["compile"].skipped
+    profiles = json.loads(Path("out/profile.json").read_text())["profiles"]
+    for profile in profiles:
+        assert profile["engine"] != "auto"
+        assert profile["engine_facts"]["auto"].startswith(f"chose {profile['engine']}: ")
+    assert "auto chose " in Path("out/profile.html").read_text()
+
+
 def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
     with pytest.raises(RecipeError, match=r"\[preprocess\]: unknown key 'sise'"):
         follow(short, "preprocess.sise=32")
@@ -135,6 +147,7 @@ def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
         ("export.batch=0", "batch 0 is not above zero"),
         ("export.opset=99", "opset 99 cannot be written"),
         ("engine=onnxrutime", "unknown engine 'onnxrutime'"),
+        ("engine=onnxruntime:cudda", "unknown provider 'cudda'"),
         ("quantize.method=mean", "method 'mean'"),
         ("quantize.effort=heroic", "effort 'heroic'"),
         ("quantize.target=abacus", "target 'abacus'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -124,3 +125,42 @@ def test_the_place_follows_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("EDGECNN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache.cache_dir() == tmp_path / "edgecnn"
+
+
+def test_a_hash_is_remembered_while_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    asked: list[str] = []
+
+    def remembered(text: str) -> str:
+        def sha256() -> tuple[str, bool]:
+            asked.append(text)
+            return hashlib.sha256(text.encode()).hexdigest(), True
+
+        return cache.remembered_sha256(path, sha256, settled_ns=0)
+
+    path.write_text("first")
+    assert remembered("first") == remembered("first")
+    path.write_text("other")
+    assert remembered("other") == hashlib.sha256(b"other").hexdigest()
+    assert asked == ["first", "other"]
+    cache.clear()
+    remembered("other")
+    assert asked == ["first", "other", "other"]
+
+
+def test_a_hash_is_not_remembered_of_a_file_that_may_still_change_nor_without_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("just now")
+    assert cache.remembered_sha256(path, lambda: ("a" * 64, True)) == "a" * 64
+    assert cache.remembered_sha256(path, lambda: ("b" * 64, True)) == "b" * 64
+    for letter in "xy":  # weights in other files may change without this one
+        found = cache.remembered_sha256(path, lambda: (letter * 64, False), settled_ns=0)  # noqa: B023
+        assert found == letter * 64
+    monkeypatch.setenv("EDGECNN_CACHE", str(path))
+    assert cache.remembered_sha256(path, lambda: ("c" * 64, True), settled_ns=0) == "c" * 64
+    assert cache.remembered_sha256(path, lambda: ("d" * 64, True), settled_ns=0) == "d" * 64
+    path.unlink()
+    with pytest.raises(FileError, match="file"):
+        cache.remembered_sha256(path, lambda: ("e" * 64, True))

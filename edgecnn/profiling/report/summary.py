@@ -67,7 +67,7 @@ def summarize(report: Report, *, use_marked: bool = False) -> Summary:
     `use_marked` gives verdicts on runs that were not steady, too.
     """
     rows = _rows(report.profiles, use_marked=use_marked)
-    sentences = (*_compared(rows), *_chosen(rows))
+    sentences = (*_compared(rows), *_chosen(rows), *_engines(rows))
     return Summary(report, rows, sentences, (*_about(report), *_warnings(rows)))
 
 
@@ -190,6 +190,12 @@ def _chosen(rows: Sequence[Row]) -> tuple[str, ...]:
         if row.beaten_by
     ]
     return tuple(told)
+
+
+def _engines(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What chose the engine of each file, where something did."""
+    told = ((row.name, row.profile.measurement.facts.get("auto")) for row in rows)
+    return tuple(f"For {name} auto {why}." for name, why in told if why)
 
 
 def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:

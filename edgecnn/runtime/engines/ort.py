@@ -1,8 +1,7 @@
-"""ONNX Runtime on the CPU: the only file of the runtime that imports it."""
+"""ONNX Runtime: its sessions on the CPU, and what its other providers share with them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,14 @@ from numpy.typing import NDArray
 from edgecnn.contract import Dimension, TensorSpec
 from edgecnn.errors import EngineError, ModelError
 from edgecnn.runtime.engines.base import Feeds
+from edgecnn.runtime.engines.providers import ONNXRUNTIME
+from edgecnn.runtime.facts import core_count
 
-NAME = "onnxruntime"
+NAME = ONNXRUNTIME
 VERSION: str = onnxruntime.__version__
+CPU = "CPUExecutionProvider"
 
-_PROVIDER = "CPUExecutionProvider"
+_NONE: Mapping[str, str] = {}
 _FATAL_ONLY = 4  # errors come as exceptions, which we tell in our own words
 _DTYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64",
@@ -26,11 +28,9 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def default_threads() -> int:
-    """As many threads as this process may use cores."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def available_providers() -> tuple[str, ...]:
+    """What the installed ONNX Runtime was built with, in its own names."""
+    return tuple(onnxruntime.get_available_providers())
 
 
 def optimise(source: Path, target: Path) -> None:
@@ -39,36 +39,54 @@ def optimise(source: Path, target: Path) -> None:
     Loading it with optimisations off skips that work at every start. It holds layouts of this
     CPU and version, so it is a cache and never travels.
     """
-    options = _options(threads=1)
+    options = session_options(threads=1)
     options.optimized_model_filepath = str(target)
-    _session(source, options)
+    open_session(source, options)
+
+
+def open_graph(
+    path: Path, *, graph: str, threads: int | None = None, optimised: bool = False
+) -> OrtEngine:
+    """A file on the CPU; `optimised` says that it is what `optimise` wrote and needs no more work.
+
+    `graph` says where it came from, for the reader of a measurement. Raises ModelError where ONNX
+    Runtime refuses the file.
+    """
+    threads = threads or core_count()
+    options = session_options(threads=threads, optimised=optimised)
+    return OrtEngine(open_session(path, options), graph=graph, threads=threads)
 
 
 class OrtEngine:
-    """A session of ONNX Runtime on the CPU.
+    """A session of ONNX Runtime, by the name under which it was asked for.
 
-    `optimised` says that the file is what `optimise` wrote and needs no further work; `graph`
-    says where it came from, for the reader of a measurement. Raises ModelError where ONNX Runtime
-    refuses the file.
+    `provider` says what runs its nodes.
     """
 
     def __init__(
-        self, path: Path, *, graph: str, threads: int | None = None, optimised: bool = False
+        self,
+        session: Any,
+        *,
+        graph: str,
+        threads: int,
+        name: str = NAME,
+        provider: str = CPU,
     ) -> None:
-        self._graph = graph
-        self._threads = threads or default_threads()
-        options = _options(threads=self._threads)
-        if optimised:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        self._session: Any = _session(path, options)
-        self._inputs = tuple(_spec(item) for item in self._session.get_inputs())
-        self._outputs = tuple(_spec(item) for item in self._session.get_outputs())
+        self._session, self._name = session, name
+        self._told = {
+            "engine": f"{name} {VERSION}",
+            "provider": provider,
+            "threads": str(threads),
+            "graph": graph,
+        }
+        self._inputs = tuple(_spec(item) for item in session.get_inputs())
+        self._outputs = tuple(_spec(item) for item in session.get_outputs())
         self._output_names = [spec.name for spec in self._outputs]
 
     @property
     def name(self) -> str:
-        """`onnxruntime`."""
-        return NAME
+        """`onnxruntime`, or with a provider `onnxruntime:cuda`."""
+        return self._name
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -82,13 +100,8 @@ class OrtEngine:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Version, provider and threads."""
-        return {
-            "engine": f"{NAME} {VERSION}",
-            "provider": _PROVIDER,
-            "threads": str(self._threads),
-            "graph": self._graph,
-        }
+        """Version, provider, threads and where the graph came from."""
+        return self._told
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Run once; raises EngineError with ONNX Runtime's first line."""
@@ -106,20 +119,26 @@ class OrtEngine:
         self._session = None
 
 
-def _options(*, threads: int) -> Any:
+def session_options(*, threads: int, optimised: bool = False) -> Any:
+    """How a session is opened; `optimised` says that the file needs no further work."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    level = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
     return options
 
 
-def _session(path: Path, options: Any) -> Any:
+def open_session(
+    path: Path, options: Any, *, provider: str = CPU, provider_options: Mapping[str, str] = _NONE
+) -> Any:
+    """A session on a provider, and on the CPU for what it does not take; raises ModelError."""
+    providers = {provider: dict(provider_options), CPU: {}}
     try:
-        # Its fallback would print to stdout and try the same provider again.
+        # Its fallback would print to stdout and try the CPU without a word.
         return onnxruntime.InferenceSession(
-            str(path), options, providers=[_PROVIDER], enable_fallback=0
+            str(path), options, providers=list(providers.items()), enable_fallback=0
         )
     except Exception as error:
         raise ModelError(

@@ -1,0 +1,71 @@
+"""Claim: loading the cached engine takes at most 0.7 of loading the ONNX file (geometric mean).
+
+    make bench-load        or        python -m benchmarks.load_time [MODEL...]
+
+And no file takes more than 0.95. `edgecnn.runtime.load` with a filled cache, all that it does
+included (the contract, the hash of the file), against `onnxruntime.InferenceSession` of the very
+file; both in turn in one process, ratios with intervals, medians of blocks in bench-output/.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from benchmarks.networks import OUTPUT, files
+from edgecnn.runtime import load
+from edgecnn.runtime.race import race, ratio
+
+MEAN_AT_MOST = 0.7
+EACH_AT_MOST = 0.95
+NETWORKS = ("mobilenetv2", "squeezenet1_1", "mobilenetv3_large", "resnet18", "resnet50")
+
+
+def measure(path: Path) -> dict[str, Any]:
+    """How long both ways take, block by block in ms, and the ratio of them."""
+
+    def ours(_: int) -> None:
+        load(path, threads=1).close()
+
+    def theirs(_: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    with load(path, threads=1):
+        pass  # the cache is filled
+    with load(path, threads=1) as again:
+        assert again.facts["graph"] == "cached", "a second start recompiles"
+    cached_ms, onnx_ms = race((ours, theirs))
+    found = ratio(cached_ms, onnx_ms)
+    print(f"{path.name:<32} {found.told} of {float(onnx_ms.mean()):.1f} ms")
+    return {
+        "file": path.name,
+        "ratio": {"value": found.value, "low": found.low, "high": found.high},
+        "cached_ms": cached_ms.tolist(),
+        "onnx_ms": onnx_ms.tolist(),
+    }
+
+
+def main(networks: tuple[str, ...]) -> bool:
+    """Measure all files and say whether the claims hold."""
+    results = [measure(path) for name in networks for path in files(name)]
+    (OUTPUT / "load_time.json").write_text(json.dumps({"format": 1, "results": results}))
+    ratios = [result["ratio"]["value"] for result in results]
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    held = mean <= MEAN_AT_MOST and max(ratios) <= EACH_AT_MOST
+    print(
+        f"claim: geometric mean {mean:.2f}, at most {MEAN_AT_MOST}; largest {max(ratios):.2f}, "
+        f"at most {EACH_AT_MOST}: {'holds' if held else 'DOES NOT HOLD'}"
+    )
+    return held
+
+
+if __name__ == "__main__":
+    OUTPUT.mkdir(exist_ok=True)
+    sys.exit(not main(tuple(sys.argv[1:]) or NETWORKS))

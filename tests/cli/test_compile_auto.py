@@ -1,0 +1,101 @@
+"""`edgecnn compile --engine auto`: which engine, what the others took, and whether INT8 pays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgecnn.cli.app import run
+from tests.profiling.toys import write_color_net
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
+
+
+def twins(folder: Path, *, integer_work: int, float_work: int) -> tuple[str, str]:
+    """A float file and one that is called INT8, with more or less work in it."""
+    made = []
+    for precision, work in (("fp32", float_work), ("int8", integer_work)):
+        provenance = {"model": "colors", "precision": precision}
+        path = write_color_net(folder / f"{precision}.onnx", work=work, provenance=provenance)
+        made.append(str(path))
+    return made[0], made[1]
+
+
+def test_it_names_the_engine_and_the_file_to_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, integer = twins(tmp_path, integer_work=0, float_work=60)
+    assert run(["compile", plain, integer, "--engine", "auto"]) == 0
+    said = capsys.readouterr().out
+    assert f"compile      {plain}: " in said
+    assert f"take         {integer} on " in said
+    assert "the time of" in said
+
+
+def test_int8_that_does_not_pay_falls_back_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, integer = twins(tmp_path, integer_work=60, float_work=0)
+    assert run(["compile", plain, integer, "--engine", "auto", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (take,) = document["take"]
+    assert take["file"] == plain
+    assert take["int8_over_float"]["low"] > 1
+    assert [result["file"] for result in document["results"]] == [plain, integer]
+    assert all(result["made"] for result in document["results"])
+    assert run(["compile", plain, integer, "--engine", "auto"]) == 0
+    said = capsys.readouterr().out
+    assert "INT8 does not pay here" in said
+    assert "measured before" in said
+
+
+def test_a_gpu_that_is_elsewhere_cannot_be_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    assert run(["compile", plain, "--engine", "auto", "--compute-capability", "86"]) == 2
+    assert "--compute-capability says nothing to auto" in capsys.readouterr().err
+
+
+def test_force_measures_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    command = ["compile", plain, "--engine", "auto", "--threads", "1", "--json"]
+    made = []
+    for more in ([], [], ["--force"]):
+        assert run([*command, *more]) == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        made.append(result["made"])
+        assert result["threads"] == 1
+    assert made == [True, False, True]
+
+
+def test_force_builds_an_engine_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    built = []
+    for more in ([], [], ["--force"]):
+        assert run(["compile", plain, "--json", *more]) == 0
+        built.append(json.loads(capsys.readouterr().out)["results"][0]["built"])
+    assert built == [True, False, True]
+
+
+def test_threads_are_for_measuring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    assert run(["compile", plain, "--threads", "1"]) == 2
+    assert "--threads says nothing to compile for onnxruntime" in capsys.readouterr().err
+
+
+def test_int8_is_held_against_the_fastest_float_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow, integer = twins(tmp_path, integer_work=20, float_work=60)
+    half = write_color_net(
+        tmp_path / "fp16.onnx", work=0, provenance={"model": "colors", "precision": "fp16"}
+    )
+    assert run(["compile", slow, integer, str(half), "--engine", "auto", "--json"]) == 0
+    (take,) = json.loads(capsys.readouterr().out)["take"]
+    assert (take["file"], take["float"]) == (str(half), str(half))
