@@ -34,7 +34,7 @@ class Look:
     fingerprint: bytes
     brightness: float
     contrast: float
-    smoothness: float = 1.0
+    smoothness: float
 
     @property
     def is_noise(self) -> bool:

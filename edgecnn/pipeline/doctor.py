@@ -37,7 +37,7 @@ class Light:
     dark: tuple[str, ...]
     bright: tuple[str, ...]
     flat: tuple[str, ...]
-    noise: tuple[str, ...] = ()
+    noise: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
