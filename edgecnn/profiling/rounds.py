@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,9 @@ from edgecnn.profiling.plan import Plan, blocks_needed, visiting_orders
 from edgecnn.profiling.records import Around
 from edgecnn.profiling.statistics import MIN_BLOCKS
 
-_NEARLY_HOT_C = 3.0  # below the kernel's limit: there a block would end throttled
+_NEARLY_HOT_C = 3.0  # below a zone's limit: there a block would end throttled
 _COOL_C = 8.0  # below the limit: cool enough to go on
+_COOLING_C = 0.1  # what a rest must bring; a limit that is always exceeded is none
 _REST_S = 2.0
 _LONGEST_REST_S = 60.0
 
@@ -35,7 +38,10 @@ Block = tuple[Visited, ...]
 
 
 class Rounds:
-    """The measuring itself: blocks are added until `options` has enough or time is up."""
+    """The measuring itself: blocks are added until `options` has enough or time is up.
+
+    After it was `interrupted`, a worker may still be at the visit whose answer nobody has read.
+    """
 
     def __init__(
         self,
@@ -53,6 +59,7 @@ class Rounds:
         self._total = plan.blocks
         self._before_s = 0.0  # what blocks of an earlier run took
         self._started_s = time.monotonic()
+        self.interrupted = False
 
     def measure(self, listener: Listener) -> tuple[Block, ...]:
         """Measure; Ctrl-C ends it where `listener` hears of that and there is enough to judge.
@@ -68,6 +75,7 @@ class Rounds:
         except KeyboardInterrupt:
             if listener.interrupted is None or len(self._blocks) < MIN_BLOCKS:
                 raise
+            self.interrupted = True
             listener.interrupted(len(self._blocks), self._total)
         else:
             if self._journal:
@@ -108,15 +116,13 @@ class Rounds:
     def _cool_down(self) -> float:
         """Let a device that is about to throttle rest; the seconds that took."""
         started_s = time.monotonic()
-        state = self._blocks[-1][-1].visit.state if self._blocks else {}
-        limit_c = state.get("hot_c")
-        if limit_c is None or not _is_above(state, limit_c - _NEARLY_HOT_C):
+        room_c = _headroom_c(self._blocks[-1][-1].visit.state) if self._blocks else math.inf
+        if room_c > _NEARLY_HOT_C:
             return 0.0
-        while _is_above(state, limit_c - _COOL_C):
-            rested_s = time.monotonic() - started_s
-            if rested_s > _LONGEST_REST_S or self._elapsed_s() > self._options.time_limit_s:
+        while room_c < _COOL_C and time.monotonic() - started_s < _LONGEST_REST_S:
+            before_c, room_c = room_c, _headroom_c(self._workers[0].rest(_REST_S).state)
+            if room_c < before_c + _COOLING_C:
                 break
-            state = self._workers[0].rest(_REST_S).state
         return time.monotonic() - started_s
 
     def _needed(self) -> int:
@@ -153,6 +159,7 @@ def _around(visit: Visit, started_s: float, rested_s: float) -> Around:
     )
 
 
-def _is_above(state: object, limit_c: float) -> bool:
-    celsius = state.get("temperature_c") if isinstance(state, dict) else None
-    return isinstance(celsius, (int, float)) and celsius >= limit_c
+def _headroom_c(state: Mapping[str, Any]) -> float:
+    """How much hotter the device may become; without end where it does not tell."""
+    room_c = state.get("headroom_c")
+    return float(room_c) if isinstance(room_c, (int, float)) else math.inf

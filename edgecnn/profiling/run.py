@@ -60,7 +60,9 @@ def profile_files(
         session = _Session(workers, _idle(workers), datetime.now(timezone.utc).isoformat())
         rounds = Rounds(workers, plan, options, journal)
         blocks = rounds.measure(listener)
-        idle_w = _mean(session.idle.watts, _idle(workers).watts)
+        idle_w = session.idle.watts
+        if not rounds.interrupted:
+            idle_w = _mean(idle_w, _idle(workers).watts)
         return tuple(
             session.profile(path, _contract(path, options), index, blocks, idle_w)
             for index, path in enumerate(files)

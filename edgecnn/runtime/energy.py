@@ -73,7 +73,8 @@ class Rails:
         """Begin to count."""
         self._done.clear()
         self._joules = 0.0
-        self._thread = threading.Thread(target=self._sum_up, daemon=True)
+        begun = time.monotonic(), self._watts()
+        self._thread = threading.Thread(target=self._sum_up, args=begun, daemon=True)
         self._thread.start()
 
     def stop(self) -> float:
@@ -82,8 +83,7 @@ class Rails:
         self._thread.join()
         return self._joules
 
-    def _sum_up(self) -> None:
-        then_s, then_w = time.monotonic(), self._watts()
+    def _sum_up(self, then_s: float, then_w: float) -> None:
         ended = False
         while not ended:
             ended = self._done.wait(_PERIOD_S)

@@ -169,13 +169,14 @@ def _no_cpufreq(root: Path) -> str:
 def temperature_c(root: Path = _ROOT) -> float | str:
     """The hottest zone's temperature."""
     zones = sorted((root / "sys/class/thermal").glob("thermal_zone*/temp"))
-    celsius = [value for zone in zones if (value := _celsius(_read(zone))) is not None]
-    if celsius:
-        return max(celsius)
+    found = [value for zone in zones if (value := celsius(_read(zone))) is not None]
+    if found:
+        return max(found)
     return _unavailable("virtual machine" if is_virtual(root) else "no thermal zone")
 
 
-def _celsius(text: str) -> float | None:
+def celsius(text: str) -> float | None:
+    """What a thermal zone reads, None where it is off or no zone."""
     try:
         value = int(text) / 1000
     except ValueError:

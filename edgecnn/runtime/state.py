@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgecnn.runtime.facts import clock_mhz, temperature_c
+from edgecnn.runtime.facts import celsius, clock_mhz, temperature_c
 from edgecnn.runtime.sysfs import read
 
 _ROOT = Path("/")
@@ -25,15 +25,15 @@ def device_state(root: Path = _ROOT) -> dict[str, Any]:
     """What changes while the device works: plain JSON values.
 
     Keys: clock_mhz and temperature_c as in `device_facts`; throttle_counts, which only grow, by
-    what holds the device back; held_back, what slows it down at this moment; hot_c, the
-    temperature at which the kernel begins to, or None where it does not say.
+    what holds the device back; held_back, what slows it down at this moment; headroom_c, how much
+    hotter it may become before the kernel slows it down, or None where no zone tells.
     """
     return {
         "clock_mhz": clock_mhz(root),
         "temperature_c": temperature_c(root),
         "throttle_counts": _throttle_counts(root),
         "held_back": sorted(_held_back(root)),
-        "hot_c": _hot_c(root),
+        "headroom_c": _headroom_c(root),
     }
 
 
@@ -64,14 +64,22 @@ def _held_back(root: Path) -> Iterator[str]:
             yield kind
 
 
-def _hot_c(root: Path) -> float | None:
-    """The lowest temperature at which any zone starts to hold the device back."""
-    found = []
-    for kind in (root / "sys/class/thermal").glob("thermal_zone*/trip_point_*_type"):
-        limit = read(kind.with_name(kind.name.replace("_type", "_temp")))
-        if read(kind) in _HOT_TRIPS and limit.isdecimal() and int(limit) > 0:
-            found.append(int(limit) / 1000)
+def _headroom_c(root: Path) -> float | None:
+    """The least that any zone lacks to its own lowest limit."""
+    zones = (root / "sys/class/thermal").glob("thermal_zone*")
+    found = [room for zone in zones if (room := _room_c(zone)) is not None]
     return min(found, default=None)
+
+
+def _room_c(zone: Path) -> float | None:
+    limits = [
+        int(limit) / 1000
+        for kind in zone.glob("trip_point_*_type")
+        if read(kind) in _HOT_TRIPS
+        and (limit := read(kind.with_name(kind.name.replace("_type", "_temp")))).isdecimal()
+    ]
+    now = celsius(read(zone / "temp"))
+    return min(limits) - now if limits and now is not None else None
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:

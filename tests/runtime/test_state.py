@@ -58,7 +58,7 @@ def test_what_slows_the_processor_down_now_is_named_and_a_fan_is_not(tmp_path: P
     assert device_state(board)["held_back"] == ["cpufreq-cpu0"]
 
 
-def test_the_temperature_at_which_it_begins_is_the_lowest_limit(tmp_path: Path) -> None:
+def test_headroom_is_what_the_tightest_zone_lacks_to_its_own_limit(tmp_path: Path) -> None:
     board = tree(
         tmp_path,
         {
@@ -66,17 +66,23 @@ def test_the_temperature_at_which_it_begins_is_the_lowest_limit(tmp_path: Path) 
             f"{ZONE}/trip_point_0_type": "active", f"{ZONE}/trip_point_0_temp": "50000",
             f"{ZONE}/trip_point_1_type": "passive", f"{ZONE}/trip_point_1_temp": "85000",
             f"{ZONE}/trip_point_2_type": "critical", f"{ZONE}/trip_point_2_temp": "105000",
+            "sys/class/thermal/thermal_zone1/temp": "30000",
+            "sys/class/thermal/thermal_zone1/trip_point_0_type": "hot",
+            "sys/class/thermal/thermal_zone1/trip_point_0_temp": "50000",
+            "sys/class/thermal/thermal_zone2/temp": "-256000",
+            "sys/class/thermal/thermal_zone2/trip_point_0_type": "hot",
+            "sys/class/thermal/thermal_zone2/trip_point_0_temp": "10000",
         },
     )  # fmt: skip
     state = device_state(board)
-    assert (state["temperature_c"], state["hot_c"]) == (61, 85)
+    assert (state["temperature_c"], state["headroom_c"]) == (61, 20)
 
 
 def test_where_nothing_is_told_nothing_is_invented(tmp_path: Path) -> None:
     state = device_state(tmp_path)
     assert state["throttle_counts"] == {}
     assert state["held_back"] == []
-    assert state["hot_c"] is None
+    assert state["headroom_c"] is None
     assert state["clock_mhz"].startswith("unavailable: ")
     assert state["temperature_c"].startswith("unavailable: ")
 
@@ -120,11 +126,14 @@ def test_the_rail_that_feeds_a_module_is_its_power(tmp_path: Path) -> None:
     assert not isinstance(meters, str)
     (meter,) = meters
     assert meter.source == "VDD_IN (INA3221)"
-    started_s = time.monotonic()
+    outer_s = time.monotonic()
     meter.start()
+    inner_s = time.monotonic()
     time.sleep(0.2)
+    inner_s = time.monotonic() - inner_s
     joules = meter.stop()
-    assert joules == pytest.approx(10 * (time.monotonic() - started_s), rel=0.1)
+    assert 10 * inner_s <= joules * 1.001
+    assert joules <= 10 * (time.monotonic() - outer_s)
 
 
 def test_without_such_a_rail_all_of_them_are(tmp_path: Path) -> None:
