@@ -96,6 +96,14 @@ class Loopback:
         lines = {int(each.name): _command(each, mark) for each in Path("/proc").glob("[0-9]*")}
         return {pid: line for pid, line in lines.items() if line and word in line}
 
+    def awaited(self, word: str) -> dict[int, str]:
+        """What runs there with this word in its command line, as soon as something does."""
+        deadline_s = time.monotonic() + 60
+        while not (found := self.running(word)):
+            assert time.monotonic() < deadline_s, f"nothing like {word!r} runs there"
+            time.sleep(0.05)
+        return found
+
     def settles(self) -> bool:
         """Whether all that ran there has gone, or goes soon."""
         deadline_s = time.monotonic() + 30
