@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
@@ -118,13 +119,14 @@ def train(
     edgecnn train recipes/digits/lenet5.toml
     """  # noqa: D301  \b is click's word for 'do not wrap'
     if recipe is not None:
-        if model or data:
-            raise click.UsageError("RECIPE says what is trained: leave --model and --data out")
+        _refuse_all_but("recipe", "output", "force", told="a RECIPE")
         train_recipe(speaker, recipe, output=output, force=force)
         return
     if model is None or data is None:
         raise click.UsageError("say what to train and on what: --model NAME --data DIR")
     if int8:
+        allowed = ("int8", "model", "data", "target", "epochs", "output", "seed", "force")
+        _refuse_all_but(*allowed, told="--int8")
         _finetune(speaker, Path(model), data, target, epochs, output, seed=seed, force=force)
         return
     if target is not None:
@@ -156,9 +158,21 @@ def train(
         threads=threads,
     )
     if show_augmented is not None:
+        allowed = ("show_augmented", "model", "data", "classes", "augment", "size", "seed", "force")
+        _refuse_all_but(*allowed, told="--show-augmented")
         _show(speaker, model, chosen, show_augmented, force=force)
     else:
         _train(speaker, model, chosen, output=output, force=force)
+
+
+def _refuse_all_but(*allowed: str, told: str) -> None:
+    """Raise UsageError for an option that was given and would do nothing."""
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in (*allowed, "as_json", "quiet", "debug"):
+            option = next(item for item in context.command.params if item.name == name)
+            raise click.UsageError(f"{option.opts[0]} does not go with {told}")
 
 
 def _build(width: float | None, *, small_input: bool) -> dict[str, float | bool]:

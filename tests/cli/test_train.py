@@ -130,6 +130,11 @@ def test_a_contact_sheet_shows_what_training_would_see(edgecnn: Edgecnn, photos:
         (("--model", "unet", "--data", "photos", "--tune", "all", "--weights", "random"), "does"),
         (("--model", "lenet5", "--data", "photos", "--int8"), "FILE.onnx"),
         (("--model", "lenet5", "--data", "photos", "--target", "tensorrt"), "--int8"),
+        (
+            ("--model", "x.onnx", "--data", "photos", "--int8", "--tune", "all"),
+            "--tune does",
+        ),
+        (("recipe.toml", "--epochs", "3"), "--epochs does not go with a RECIPE"),
         (("--model", "lenet5", "--data", "photos", "-o", "x.onnx"), "ends in .safetensors"),
         ((*SMALL, "--data", "photos", "--lr", "-1"), "cannot be"),
         (("--model", "first.safetensors", "--data", "photos"), "there is no such file"),
