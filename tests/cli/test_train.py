@@ -62,6 +62,19 @@ def test_a_narrow_network_for_small_images_begins_anew(edgecnn: Edgecnn, photos:
     assert "lenet5 cannot be built so" in wide.err
 
 
+def test_a_recipe_says_all_but_where_the_photos_lie(edgecnn: Edgecnn, photos: Path) -> None:
+    Path("small.toml").write_text(
+        'model = "lenet5"\ndata = "photos"\nweights = "random"\ntune = "all"\n'
+        "[pace]\nepochs = 1\nlearning_rate = 0.01\n"
+    )
+    said = edgecnn("train", "small.toml", "--data", photos, "--threads", "1")
+    assert said.code == 0, said.err
+    assert Path("lenet5-photos.safetensors").is_file()
+    assert "say where they lie" in edgecnn("train", "small.toml").err
+    digits = Path(__file__).parents[2] / "recipes" / "digits" / "lenet5.toml"
+    assert "leave --data out" in edgecnn("train", digits, "--data", photos).err
+
+
 def test_the_last_layer_learns_on_features_that_are_kept(edgecnn: Edgecnn, photos: Path) -> None:
     assert edgecnn("train", *QUICK, "--data", photos, "-o", "first.safetensors").code == 0
     head = ("train", "--model", "first.safetensors", "--data", photos, "--classes", "bar,ball")
