@@ -59,7 +59,7 @@ def answer_views(
         rows, spent = zip(*(_timed(model, tensor) for tensor in tensors), strict=True)
         plain.append(rows[0])
         averaged.append(np.mean(rows, axis=0))
-        # Of one run the mean over the views: the first of them follows the decoding, in cold caches.
+        # The mean over the views, since the first of them follows the decoding: cold caches.
         times.append((sum(spent) // len(spent), sum(spent)))
         if progress:
             progress(done, len(images.items))

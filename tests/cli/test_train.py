@@ -111,6 +111,17 @@ def test_the_same_seed_gives_the_same_file_after_a_kill_too(tmp_path: Path, phot
     assert not list(state.glob("*.state"))
 
 
+def test_integers_learn_and_the_file_says_so(edgecnn: Edgecnn, photos: Path) -> None:
+    assert edgecnn("export", "lenet5", "--weights", "random").code == 0
+    learn = ("train", "--int8", "--model", "lenet5.onnx", "--data", photos, "--epochs", "1")
+    said = edgecnn(*learn, "--target", "onnxruntime-x86", "--json")
+    assert said.code == 0, said.err
+    step = said.document["steps"][-1]
+    assert step["name"] == "fine-tuning"
+    assert step["kept"] == (step["gained_db"] > 0)
+    assert edgecnn("verify", "lenet5.int8.onnx").code == 0
+
+
 def test_broken_and_uneven_photos_are_told(edgecnn: Edgecnn, tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "photos", (20, 8, 8))
     (folder / "bar" / "3.png").write_bytes(b"broken")
