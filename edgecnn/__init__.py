@@ -12,10 +12,11 @@ _VERBS = {
     "half": "edgecnn.pipeline.half",
     "evaluate": "edgecnn.pipeline.measure",
     "profile": "edgecnn.pipeline.measure",
+    "train": "edgecnn.pipeline.train",
     "load": "edgecnn.runtime",
 }
 
-__all__ = ["__version__", "evaluate", "export", "half", "load", "profile", "quantize"]
+__all__ = ["__version__", "evaluate", "export", "half", "load", "profile", "quantize", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
@@ -116,15 +118,17 @@ def train(
     edgecnn quantize pets.onnx --calibration pets.trained.txt --data pets.held-out.tsv
     edgecnn train --int8 --model pets.onnx --data photos/
     edgecnn train recipes/digits/lenet5.toml
+    edgecnn train recipes/cifar10/mobilenetv2.toml --data cifar10/train
     """  # noqa: D301  \b is click's word for 'do not wrap'
     if recipe is not None:
-        if model or data:
-            raise click.UsageError("RECIPE says what is trained: leave --model and --data out")
-        train_recipe(speaker, recipe, output=output, force=force)
+        _refuse_all_but("recipe", "data", "threads", "output", "force", told="a RECIPE")
+        train_recipe(speaker, recipe, data, threads=threads, output=output, force=force)
         return
     if model is None or data is None:
         raise click.UsageError("say what to train and on what: --model NAME --data DIR")
     if int8:
+        allowed = ("int8", "model", "data", "target", "epochs", "output", "seed", "force")
+        _refuse_all_but(*allowed, told="--int8")
         _finetune(speaker, Path(model), data, target, epochs, output, seed=seed, force=force)
         return
     if target is not None:
@@ -156,9 +160,21 @@ def train(
         threads=threads,
     )
     if show_augmented is not None:
+        allowed = ("show_augmented", "model", "data", "classes", "augment", "size", "seed", "force")
+        _refuse_all_but(*allowed, told="--show-augmented")
         _show(speaker, model, chosen, show_augmented, force=force)
     else:
         _train(speaker, model, chosen, output=output, force=force)
+
+
+def _refuse_all_but(*allowed: str, told: str) -> None:
+    """Raise UsageError for an option that was given and would do nothing."""
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in (*allowed, "as_json", "quiet", "debug"):
+            option = next(item for item in context.command.params if item.name == name)
+            raise click.UsageError(f"{option.opts[0]} does not go with {told}")
 
 
 def _build(width: float | None, *, small_input: bool) -> dict[str, float | bool]:
@@ -237,7 +253,32 @@ def _finetune(
     speaker.result(quantize_document(result))
 
 
-def train_recipe(speaker: Speaker, recipe: Path, *, output: Path | None, force: bool) -> None:
+def train_recipe(
+    speaker: Speaker,
+    recipe: Path,
+    data: Path | None,
+    *,
+    threads: int | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Train as a recipe says: on photos, which `data` names, or on the demo's digits."""
+    from edgecnn.pipeline.train_recipe import is_for_photos, read_photo_training
+
+    photos = is_for_photos(recipe)
+    if photos and data is None:
+        raise click.UsageError(f"{recipe} trains on photos: say where they lie with --data DIR")
+    if data is None:
+        _train_digits(speaker, recipe, output=output, force=force)
+        return
+    if not photos:
+        raise click.UsageError(f"{recipe} names its data itself: leave --data out")
+    model, chosen = read_photo_training(recipe, data)
+    chosen = dataclasses.replace(chosen, threads=threads)
+    _train(speaker, model, chosen, output=output, force=force)
+
+
+def _train_digits(speaker: Speaker, recipe: Path, *, output: Path | None, force: bool) -> None:
     """Train one of the demo's small networks on digits, as its recipe says."""
     from edgecnn.pipeline.export import check_target
     from edgecnn.training.digits import save_digits, train_digits

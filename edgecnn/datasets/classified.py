@@ -43,11 +43,11 @@ class Classified:
 
     @property
     def sha256(self) -> str:
-        """Of the contents and classes in their order, whatever the files are called."""
-        lines = (
-            f"{look.digest} {self.labels[index]}"
-            for look, index in zip(self.looks, self.classes, strict=True)
+        """Of the labels, contents and classes in their order, whatever the files are called."""
+        photos = (
+            f"{look.digest} {index}" for look, index in zip(self.looks, self.classes, strict=True)
         )
+        lines = (*self.labels, *photos)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -90,15 +90,16 @@ def train(
     for path in (target, report, held_out, trained):
         check_target(path, force=force, source=Path(model))
     from edgecnn.training.adapt import parse_tune
+    from edgecnn.training.schedule import Progress
     from edgecnn.training.tuning import threads
 
     tune = parse_tune(options.tune)
     photos, parts = look_at_photos(options, narrator)
-
     with threads(options.threads):
         begun = _begin(model, photos.labels, options, narrator)
         course = _course(begun, tune, (photos, parts), options)
-        epochs = _learnt(begun, course, options, narrator)
+        memory = _memory(begun, course, options)
+        epochs = _learnt(begun.network, course, memory, narrator)
         judged = judge(begun.network.module, course)
     _save(target, begun, course, epochs, judged)
     facts = facts_of(
@@ -110,6 +111,7 @@ def train(
     told = report_of(course, judged, epochs, facts=facts)
     write_training(told, report)
     _write_parts(held_out, trained, course)
+    Progress(memory.unfinished).forget()
     narrator.line("held out", _judgement(judged.accuracy))
     size = human_size(target.stat().st_size)
     narrator.line("wrote", f"{target}  {size}   with {report.name} and the split")
@@ -212,22 +214,19 @@ def _course(
 
 
 def _learnt(
-    begun: _Begun, course: Course, options: TrainOptions, narrator: Narrator
+    network: Adapted, course: Course, memory: Memory, narrator: Narrator
 ) -> tuple[Epoch, ...]:
-    from edgecnn.training.schedule import Progress
     from edgecnn.training.tuning import tune_network
 
-    memory = _memory(begun, course, options)
     schedule = course.schedule
     narrator.line(
         "train", f"--tune {course.tune}, at most {schedule.epochs} epochs, {schedule.optimizer}"
     )
-    teller = Teller(schedule.epochs, narrator)
-    with narrator.progress("features") as counted:
-        epochs = tune_network(begun.network, course, memory, heard=teller.heard, counted=counted)
+    with narrator.progress("train") as progress:
+        teller = Teller(schedule.epochs, narrator, progress)
+        epochs = tune_network(network, course, memory, heard=teller.heard, counted=progress)
     if len(epochs) < schedule.epochs:
         narrator.line("stopped", f"after {len(epochs)} epochs: no better for {schedule.patience}")
-    Progress(memory.unfinished).forget()
     return epochs
 
 

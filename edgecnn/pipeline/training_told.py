@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgecnn.datasets.classified import Classified, open_classified
 from edgecnn.datasets.parts import Parts, split_parts
-from edgecnn.pipeline.narrator import Narrator
+from edgecnn.pipeline.narrator import Narrator, Progress
 from edgecnn.pipeline.train_options import TrainOptions
 
 if TYPE_CHECKING:
@@ -26,13 +26,10 @@ def look_at_photos(options: TrainOptions, narrator: Narrator) -> tuple[Classifie
         photos = open_classified(options.data, classes=options.classes, progress=progress)
     parts = split_parts(photos, held_out=options.held_out, seed=options.seed)
     counts = photos.counts
-    even = counts.max() <= _UNEVEN * counts.min()
-    spread = (
-        f"{counts.min()} to {counts.max()} each"
-        if counts.min() < counts.max()
-        else (f"{counts[0]} each")
-    )
-    weighed = "" if even or options.pace.balance is False else "; rare classes weigh more"
+    least, most = counts.min(), counts.max()
+    spread = f"{least} to {most} each" if least < most else f"{least} each"
+    even = most <= _UNEVEN * least or options.pace.balance is False
+    weighed = "" if even else "; rare classes weigh more"
     narrator.line(
         "photos", f"{len(photos.paths):,} of {len(photos.labels)} classes, {spread}{weighed}"
     )
@@ -53,9 +50,10 @@ def look_at_photos(options: TrainOptions, narrator: Narrator) -> tuple[Classifie
 class Teller:
     """Tells about a tenth of the epochs, and all of a slow training."""
 
-    def __init__(self, total: int, narrator: Narrator) -> None:
+    def __init__(self, total: int, narrator: Narrator, progress: Progress) -> None:
         self._total = total
         self._narrator = narrator
+        self._progress = progress
         self._told_s = -math.inf
         self._heard = 0
 
@@ -64,6 +62,7 @@ class Teller:
         if self._heard == 0 and epoch.number > 1:
             self._narrator.line("resume", f"{epoch.number - 1} epochs were done before")
         self._heard += 1
+        self._progress(epoch.number, self._total)
         now_s = time.monotonic()
         due = epoch.number % max(1, self._total // _TOLD_EPOCHS) == 0 or epoch.number == self._total
         if not due and now_s - self._told_s < _SILENCE_S:

@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 class Answers:
     """What a file answers to each image: `plain` (n, classes) float32 probabilities of the view
     that ships, `averaged` (n, classes) of all views; `plain_ns` and `all_ns` (n,) int64 are the
-    engine's times for the one and for all.
+    engine's times for one view and for all.
     """
 
     file: str
@@ -59,7 +59,8 @@ def answer_views(
         rows, spent = zip(*(_timed(model, tensor) for tensor in tensors), strict=True)
         plain.append(rows[0])
         averaged.append(np.mean(rows, axis=0))
-        times.append((spent[0], sum(spent)))
+        # The mean over the views, since the first of them follows the decoding: cold caches.
+        times.append((sum(spent) // len(spent), sum(spent)))
         if progress:
             progress(done, len(images.items))
     both = np.array(times, np.int64)

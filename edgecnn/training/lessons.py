@@ -23,6 +23,7 @@ Rows = Mapping[str, NDArray[np.float32]]  # by digest: (views, channels)
 
 _VIEW_STREAM = 2
 _WATCH_BATCH = 16
+_SAVED_EVERY = 256  # photos: what a kill costs at most
 
 
 class PhotoLessons:
@@ -151,6 +152,8 @@ def compute_features(
         known[digests[place]] = features(both).numpy().copy()
         if progress:
             progress(done + 1, len(missing))
+        if (done + 1) % _SAVED_EVERY == 0:
+            file.write(known)
     if missing:
         file.write(known)
     views = 2 if mirrored else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,7 +31,7 @@ def read_training(path: Path) -> DigitsNetwork:
 
     Raises FileError where the file cannot be read and RecipeError for what cannot be trained.
     """
-    document = _document(path)
+    document = read_document(path)
     try:
         network = _network(document)
         _try(network)
@@ -43,7 +44,8 @@ def read_training(path: Path) -> DigitsNetwork:
     return network
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """A recipe as TOML has it; raises FileError or RecipeError."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -53,19 +55,19 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _network(document: Mapping[str, Any]) -> DigitsNetwork:
-    _refuse_unknown(document, _TOP, "")
+    refuse_unknown(document, _TOP, "")
     if document.get("data") != "digits":
         raise RecipeError(
             f"data {document.get('data')!r:.40} is not known", hint='write: data = "digits"'
         )
-    arguments = _table(document, "network")
+    arguments = table_of(document, "network")
     if "num_classes" in arguments:
         raise RecipeError("[network]: num_classes follows from the data", hint="leave it out")
     return DigitsNetwork(
         name=find(str(document.get("model"))).name,
         arguments={"num_classes": len(CLASSES), **arguments},
-        preprocess=preprocess_from_dict(_table(document, "preprocess")),
-        fit=_section(FitOptions, _table(document, "fit"), "[fit]"),
+        preprocess=preprocess_from_dict(table_of(document, "preprocess")),
+        fit=section(FitOptions, table_of(document, "fit"), "[fit]"),
     )
 
 
@@ -75,17 +77,18 @@ def _try(network: DigitsNetwork) -> None:
         macs(network.build(), network.preprocess.tensor_shape())
 
 
-def _table(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def table_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A section, empty where there is none; raises RecipeError for a mere value."""
     table = document.get(name, {})
     if not isinstance(table, dict):
         raise RecipeError(f"{name} is not a section", hint=f"write [{name}] above its keys")
     return table
 
 
-def _section(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
-    """A table as its dataclass, each key known and each value of its type."""
+def section(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
+    """A table as its dataclass, each key known and each value of its type; raises RecipeError."""
     hints = typing.get_type_hints(kind)
-    _refuse_unknown(table, hints, f"{where}: ")
+    refuse_unknown(table, hints, f"{where}: ")
     for item in dataclasses.fields(kind):
         optional = item.default_factory is not dataclasses.MISSING
         if not optional and item.default is dataclasses.MISSING and item.name not in table:
@@ -96,18 +99,22 @@ def _section(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
 
 def _value(value: Any, hint: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        return _section(hint, value, where)
+        return section(hint, value, where)
+    # What may be left out is a union with None.
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
     if typing.get_origin(hint) is Literal:
         fits = value in typing.get_args(hint)
     else:
         kinds = (int, float) if hint is float else (hint,)
-        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        fits = isinstance(value, kinds) and isinstance(value, bool) == (hint is bool)
     if not fits:
         raise RecipeError(f"{where}: {value!r:.40} cannot be", hint=_EXAMPLES)
     return float(value) if hint is float else value
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+def refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Raise RecipeError for a key that is not known, with the nearest one that is."""
     names = list(known)
     for key in table:
         if key not in names:

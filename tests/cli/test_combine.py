@@ -56,7 +56,7 @@ def test_two_files_that_err_on_different_classes_are_better_together(
     ]
     assert rows[2]["paired"]["against"] == "one.onnx"
     (cost,) = said.document["costs"]
-    assert cost["combined_ms"] > 5 * cost["plain_ms"] > 0
+    assert cost["combined_ms"] > 2 * cost["plain_ms"] > 0  # twenty runs for one
 
 
 def test_views_of_each_file_stand_beside_it(edgecnn: Edgecnn, data: Path) -> None:

@@ -62,6 +62,19 @@ def test_a_narrow_network_for_small_images_begins_anew(edgecnn: Edgecnn, photos:
     assert "lenet5 cannot be built so" in wide.err
 
 
+def test_a_recipe_says_all_but_where_the_photos_lie(edgecnn: Edgecnn, photos: Path) -> None:
+    Path("small.toml").write_text(
+        'model = "lenet5"\ndata = "photos"\nweights = "random"\ntune = "all"\n'
+        "[pace]\nepochs = 1\nlearning_rate = 0.01\n"
+    )
+    said = edgecnn("train", "small.toml", "--data", photos, "--threads", "1")
+    assert said.code == 0, said.err
+    assert Path("lenet5-photos.safetensors").is_file()
+    assert "say where they lie" in edgecnn("train", "small.toml").err
+    digits = Path(__file__).parents[2] / "recipes" / "digits" / "lenet5.toml"
+    assert "leave --data out" in edgecnn("train", digits, "--data", photos).err
+
+
 def test_the_last_layer_learns_on_features_that_are_kept(edgecnn: Edgecnn, photos: Path) -> None:
     assert edgecnn("train", *QUICK, "--data", photos, "-o", "first.safetensors").code == 0
     head = ("train", "--model", "first.safetensors", "--data", photos, "--classes", "bar,ball")
@@ -98,6 +111,17 @@ def test_the_same_seed_gives_the_same_file_after_a_kill_too(tmp_path: Path, phot
     assert not list(state.glob("*.state"))
 
 
+def test_integers_learn_and_the_file_says_so(edgecnn: Edgecnn, photos: Path) -> None:
+    assert edgecnn("export", "lenet5", "--weights", "random").code == 0
+    learn = ("train", "--int8", "--model", "lenet5.onnx", "--data", photos, "--epochs", "1")
+    said = edgecnn(*learn, "--target", "onnxruntime-x86", "--json")
+    assert said.code == 0, said.err
+    step = said.document["steps"][-1]
+    assert step["name"] == "fine-tuning"
+    assert step["kept"] == (step["gained_db"] > 0)
+    assert edgecnn("verify", "lenet5.int8.onnx").code == 0
+
+
 def test_broken_and_uneven_photos_are_told(edgecnn: Edgecnn, tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "photos", (20, 8, 8))
     (folder / "bar" / "3.png").write_bytes(b"broken")
@@ -130,6 +154,11 @@ def test_a_contact_sheet_shows_what_training_would_see(edgecnn: Edgecnn, photos:
         (("--model", "unet", "--data", "photos", "--tune", "all", "--weights", "random"), "does"),
         (("--model", "lenet5", "--data", "photos", "--int8"), "FILE.onnx"),
         (("--model", "lenet5", "--data", "photos", "--target", "tensorrt"), "--int8"),
+        (
+            ("--model", "x.onnx", "--data", "photos", "--int8", "--tune", "all"),
+            "--tune does",
+        ),
+        (("recipe.toml", "--epochs", "3"), "--epochs does not go with a RECIPE"),
         (("--model", "lenet5", "--data", "photos", "-o", "x.onnx"), "ends in .safetensors"),
         ((*SMALL, "--data", "photos", "--lr", "-1"), "cannot be"),
         (("--model", "first.safetensors", "--data", "photos"), "there is no such file"),
