@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-accuracy
-.PHONY: bench-calibration zoo clean
+.PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-auto
+.PHONY: bench-accuracy bench-calibration zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -15,6 +15,7 @@ help:
 	@echo "make check      ruff and mypy --strict"
 	@echo "make bench      the claims about speed, measured here"
 	@echo "make bench-load  loading a cached engine against loading the ONNX file"
+	@echo "make bench-auto  the engine that auto takes against other tools' (installs them beside)"
 	@echo "make bench-calibration  time and memory of calibration against ONNX Runtime's (9 GB)"
 	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
@@ -51,6 +52,9 @@ bench: $(STAMP)
 
 bench-load: $(STAMP)
 	$(BIN)/python -m benchmarks.load_time
+
+bench-auto: $(STAMP)
+	$(BIN)/python -m benchmarks.auto_speed
 
 bench-calibration: $(STAMP)
 	$(BIN)/python -m benchmarks.calibration
