@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-accuracy
-.PHONY: bench-calibration bench-preprocess bench-profiler soak zoo clean
+.PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-auto
+.PHONY: bench-accuracy bench-calibration bench-preprocess bench-profiler soak zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -18,6 +18,7 @@ help:
 	@echo "make soak       a stream for 30 minutes: age of frames, memory, what is left behind"
 	@echo "make bench-profiler  the profiler against bare loops and OpenVINO's benchmark_app"
 	@echo "make bench-load  loading a cached engine against loading the ONNX file"
+	@echo "make bench-auto  the engine that auto takes against other tools' (installs them beside)"
 	@echo "make bench-calibration  time and memory of calibration against ONNX Runtime's (9 GB)"
 	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
@@ -57,6 +58,9 @@ bench-profiler: $(STAMP)
 
 bench-load: $(STAMP)
 	$(BIN)/python -m benchmarks.load_time
+
+bench-auto: $(STAMP)
+	$(BIN)/python -m benchmarks.auto_speed
 
 bench-calibration: $(STAMP)
 	$(BIN)/python -m benchmarks.calibration
