@@ -225,8 +225,8 @@ def method_list(summary: Summary) -> str:
             (
                 "intervals",
                 "95 %, from how the blocks differ, a steady change over them taken off (Woodruff's"
-                " for percentiles, Student's for the paired ratios of block medians); 'faster' is said where 99 % hold and the"
-                " difference is above 3 %; accuracy by Wilson",
+                " for percentiles, Student's for the paired ratios of block medians); 'faster' is"
+                " said where 99 % hold and the difference is above 3 %; accuracy by Wilson",
             ),
             ("p99", f"shown from {MIN_RUNS_P99} runs on: then the largest lies above it with 99 %"),
             ("samples", "none is dropped"),
