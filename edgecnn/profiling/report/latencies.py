@@ -31,8 +31,10 @@ def latency_plot(summary: Summary) -> Spec:
         else alt.Scale(domain=[0, high * 1.05], nice=False)
     )
     ticks = log_ticks(low / 1.15, high * 1.15) if wide else alt.Undefined
-    what = "of an image, all streams busy" if summary.is_throughput else "p50; the tick is p90"
-    title = f"time, ms ({what}{', log scale' if wide else ''})"
+    shown = "latency, ms (p50; the tick is p90"
+    if summary.is_throughput:
+        shown = "ms (of an image, all streams busy"
+    title = f"{shown}{', log scale' if wide else ''})"
     x = alt.X("p50:Q", title=title, scale=scale).axis(values=ticks, format=".6~g", tickCount=6)
     y = alt.Y("model:N", title=None, sort=None).axis(
         labelLimit=160, labelColor=INK, labelFontSize=12, grid=False, ticks=False, domain=False

@@ -224,9 +224,9 @@ def method_list(summary: Summary) -> str:
             ("processes", "one for each file; only one runs at a time, after an untimed warm-up"),
             (
                 "intervals",
-                "95 %, from how the blocks differ (Woodruff's for percentiles, Student's for the"
-                " paired ratios of block medians); 'faster' is said where 99 % hold and the"
-                " difference is above 3 %; accuracy by Wilson",
+                "95 %, from how the blocks differ, a steady change over them taken off (Woodruff's"
+                " for percentiles, Student's for the paired ratios of block medians); 'faster' is"
+                " said where 99 % hold and the difference is above 3 %; accuracy by Wilson",
             ),
             ("p99", f"shown from {MIN_RUNS_P99} runs on: then the largest lies above it with 99 %"),
             ("samples", "none is dropped"),
