@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from edgecnn.errors import EdgecnnError, UsageError
 from edgecnn.pipeline.measure import ProfileOptions, profile
@@ -25,10 +26,15 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A narrator that says which device it is about; bars of several would cover each other."""
+    """A narrator that says which device it is about; bars of several would cover each other.
+
+    Once `stop` is set, it ends the work where it next tells how far it is: Ctrl-C reaches only the
+    thread that waits for the others.
+    """
 
     narrator: Narrator
     device: str
+    stop: Event
 
     def line(self, label: str, text: str) -> None:
         self.narrator.line(label, f"{self.device}: {text}")
@@ -37,7 +43,11 @@ class _Named:
         self.narrator.warn(f"{self.device}: {text}")
 
     def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[Progress]:
-        return nullcontext(_ignore)
+        return nullcontext(self._go_on)
+
+    def _go_on(self, done: int, total: int) -> None:
+        if self.stop.is_set():
+            raise KeyboardInterrupt
 
 
 def profile_on(
@@ -53,16 +63,21 @@ def profile_on(
     """
     if twice := [name for name in devices if devices.count(name) > 1]:
         raise UsageError(f"--device {twice[0]} is named twice", hint="name each device once")
+    stop = Event()
     with ThreadPoolExecutor(max_workers=len(devices)) as threads:
         running = [
             threads.submit(
                 profile,
                 files,
                 options=dataclasses.replace(options, device=name, keep_interrupted=False),
-                narrator=_Named(narrator, name),
+                narrator=_Named(narrator, name, stop),
             )
             for name in devices
         ]
+        try:
+            wait(running)
+        finally:
+            stop.set()
     reports, errors = [], []
     for future in running:
         error = _our_error(future)
@@ -78,7 +93,3 @@ def _our_error(future: Future[Report]) -> EdgecnnError | None:
     if error is None or isinstance(error, EdgecnnError):
         return error
     raise error
-
-
-def _ignore(done: int, total: int) -> None:
-    del done, total

@@ -111,3 +111,21 @@ def test_a_worker_that_dies_leaves_its_last_words_and_no_process() -> None:
             there.visit(runs=2, warmup=0)
         pid = there.pid
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (VISIT | {"latencies_ns": [5, 25]}, "a run longer than the 20 ns"),
+        (VISIT | {"wall_ns": 10**15}, "clock cannot be trusted"),
+    ],
+)
+def test_times_that_cannot_have_passed_are_refused(line: object, words: str) -> None:
+    with worker({"ready": READY}, line) as there, pytest.raises(DeviceError, match=words):
+        there.visit(runs=2, warmup=0)
+
+
+@pytest.mark.parametrize("field", ["load_ms", "first_run_ms", "run_ns"])
+def test_a_device_that_was_ready_before_it_was_asked_is_refused(field: str) -> None:
+    with pytest.raises(DeviceError, match="clock cannot be trusted"):
+        worker({"ready": READY | {field: 10**15}})

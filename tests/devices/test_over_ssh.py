@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import edgecnn
 from edgecnn.cli.app import run
 from tests.devices.conftest import MakeDevice
 
@@ -69,3 +73,24 @@ def test_several_devices_are_profiled_at_once(
     assert [report["device"]["name"] for report in reports] == ["one", "two"]
     assert "no ssh server answers" in captured.err
     assert run(["profile", str(net), "--device", "one", "--device", "one"]) == 2
+
+
+def test_ctrl_c_ends_all_of_several(
+    device: MakeDevice, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(edgecnn.__path__[0]).parent))
+    boards = [device(name="one"), device(name="two")]
+    arguments = [word for board in boards for word in ("--device", board.name)]
+    endless = ["--precision", "0.001", "--time-limit", "600", "--threads", "1"]
+    ours = subprocess.Popen(
+        [sys.executable, "-m", "edgecnn", "profile", str(net), *arguments, *endless],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for board in boards:
+        assert board.awaited("-m edgecnn.runtime worker")
+    ours.send_signal(signal.SIGINT)
+    _, told = ours.communicate()
+    assert ours.returncode == 130
+    assert "Traceback" not in told
+    assert all(board.settles() for board in boards)
