@@ -2,8 +2,8 @@
 
 NumPy alone does everything; where the helper was built, `preprocess` goes through it, in the camera
 as in calibration, evaluation and profiling. The two are equal bit by bit where BLAS adds pixel by
-pixel with fused rounding, as OpenBLAS does; elsewhere sums that are a half but for their rounding may
-fall on the other side: by 1 of 255, in less than 1 % of the pixels.
+pixel with fused rounding, as OpenBLAS does; elsewhere sums that are a half but for their rounding
+may fall on the other side: by 1 of 255, in less than 1 % of the pixels.
 """
 
 from __future__ import annotations
