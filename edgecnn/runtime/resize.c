@@ -21,7 +21,7 @@ typedef struct {
     int32_t taps;
     int32_t overshoots; /* whether sums may leave 0 to 255: the filter has negative weights */
     const int32_t *first;
-    const float *weights; /* outputs x taps; across: each of them four times, taps in fours */
+    const float *weights; /* outputs x taps; across, the taps come in fours */
 } axis_t;
 
 static inline float clipped(float value) {
@@ -29,100 +29,114 @@ static inline float clipped(float value) {
     return value > 255.0f ? 255.0f : value;
 }
 
-/* pixel_sums: one output pixel, the weighted sum of `taps` RGB pixels, as R, G, B and a filling.
- * store_pixel: its rounded bytes; writes a fourth one behind them. Both read four pixels at once,
- * 16 bytes of which 12 count. */
+/* Rows that go across together: they share the weights, and their sums do not wait for each other. */
+#define GROUP 8
+
+/* pixel_group: one output pixel of GROUP rows, the sum of `taps` RGB pixels from `from` bytes on times
+ * their weights, rounded. The taps are added one after the other, each with one rounding (fused), as
+ * BLAS adds them for NumPy: so the bits are the same, even where a sum is a half but for its rounding.
+ * Reads four pixels at once, 16 bytes of which 12 count; writes a fourth byte behind each pixel. */
 #if defined(__AVX2__) && defined(__FMA__)
 
-typedef __m128 sums_t;
-
-static inline sums_t pixel_sums(const uint8_t *pixel, const float *weights, int32_t taps) {
-    const __m256i first = _mm256_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, -1, -1, -1, -1,
-                                           3, -1, -1, -1, 4, -1, -1, -1, 5, -1, -1, -1, -1, -1, -1, -1);
-    const __m256i second = _mm256_setr_epi8(6, -1, -1, -1, 7, -1, -1, -1, 8, -1, -1, -1, -1, -1, -1, -1,
-                                            9, -1, -1, -1, 10, -1, -1, -1, 11, -1, -1, -1, -1, -1, -1, -1);
-    __m256 even = _mm256_setzero_ps(), odd = _mm256_setzero_ps();
-    for (int32_t tap = 0; tap < taps; tap += 4, pixel += 12, weights += 16) {
-        const __m256i four = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)pixel));
-        const __m256 a = _mm256_cvtepi32_ps(_mm256_shuffle_epi8(four, first));
-        const __m256 b = _mm256_cvtepi32_ps(_mm256_shuffle_epi8(four, second));
-        even = _mm256_fmadd_ps(a, _mm256_loadu_ps(weights), even);
-        odd = _mm256_fmadd_ps(b, _mm256_loadu_ps(weights + 8), odd);
-    }
-    const __m256 both = _mm256_add_ps(even, odd);
-    return _mm_add_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1));
+static inline __m256 one_pixel(__m256i four, int index) {
+    const char r = (char)(3 * index), g = (char)(3 * index + 1), b = (char)(3 * index + 2);
+    const __m256i order = _mm256_setr_epi8(
+        r, -1, -1, -1, g, -1, -1, -1, b, -1, -1, -1, -1, -1, -1, -1,
+        r, -1, -1, -1, g, -1, -1, -1, b, -1, -1, -1, -1, -1, -1, -1);
+    return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(four, order));
 }
 
-static inline void store_pixel(sums_t sums, uint8_t *out) {
-    const __m128i whole = _mm_cvttps_epi32(_mm_add_ps(sums, _mm_set1_ps(0.5f)));
-    const __m128i words = _mm_packus_epi32(whole, whole); /* saturates: 0 to 255 below */
-    const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-    memcpy(out, &bytes, sizeof bytes);
+/* Two rows in one register. */
+static inline __m256 add_four(__m256 sums, const uint8_t *a, const uint8_t *b, const __m256 *weight) {
+    const __m256i four = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)a)),
+        _mm_loadu_si128((const __m128i *)b), 1);
+    sums = _mm256_fmadd_ps(one_pixel(four, 0), weight[0], sums);
+    sums = _mm256_fmadd_ps(one_pixel(four, 1), weight[1], sums);
+    sums = _mm256_fmadd_ps(one_pixel(four, 2), weight[2], sums);
+    return _mm256_fmadd_ps(one_pixel(four, 3), weight[3], sums);
+}
+
+static inline void store_two(__m256 sums, uint8_t *a, uint8_t *b) {
+    const __m256i whole = _mm256_cvttps_epi32(_mm256_add_ps(sums, _mm256_set1_ps(0.5f)));
+    const __m256i words = _mm256_packus_epi32(whole, whole); /* saturates, at 0 and 255 below */
+    const __m256i bytes = _mm256_packus_epi16(words, words);
+    const int32_t four_a = _mm_cvtsi128_si32(_mm256_castsi256_si128(bytes));
+    const int32_t four_b = _mm_cvtsi128_si32(_mm256_extracti128_si256(bytes, 1));
+    memcpy(a, &four_a, sizeof four_a);
+    memcpy(b, &four_b, sizeof four_b);
+}
+
+static inline void pixel_group(const uint8_t *const *rows, size_t from, const float *weights,
+                               int32_t taps, uint8_t *const *out, size_t to) {
+    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+    for (int32_t tap = 0; tap < taps; tap += 4, from += 12, weights += 4) {
+        const __m256 weight[4] = {_mm256_broadcast_ss(weights), _mm256_broadcast_ss(weights + 1),
+                                  _mm256_broadcast_ss(weights + 2), _mm256_broadcast_ss(weights + 3)};
+        s0 = add_four(s0, rows[0] + from, rows[1] + from, weight);
+        s1 = add_four(s1, rows[2] + from, rows[3] + from, weight);
+        s2 = add_four(s2, rows[4] + from, rows[5] + from, weight);
+        s3 = add_four(s3, rows[6] + from, rows[7] + from, weight);
+    }
+    store_two(s0, out[0] + to, out[1] + to);
+    store_two(s1, out[2] + to, out[3] + to);
+    store_two(s2, out[4] + to, out[5] + to);
+    store_two(s3, out[6] + to, out[7] + to);
 }
 
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 
-typedef float32x4_t sums_t;
-
 static inline float32x4_t one_pixel(uint8x16_t four, int index) {
-    const uint8_t from = 3 * index, none = 255;
+    const uint8_t from = (uint8_t)(3 * index), none = 255;
     const uint8x16_t order = {from, none, none, none, from + 1, none, none, none,
                               from + 2, none, none, none, none, none, none, none};
     return vcvtq_f32_u32(vreinterpretq_u32_u8(vqtbl1q_u8(four, order)));
 }
 
-static inline sums_t pixel_sums(const uint8_t *pixel, const float *weights, int32_t taps) {
-    float32x4_t even = vdupq_n_f32(0), odd = vdupq_n_f32(0);
-    for (int32_t tap = 0; tap < taps; tap += 4, pixel += 12, weights += 16) {
-        const uint8x16_t four = vld1q_u8(pixel);
-        even = vfmaq_f32(even, one_pixel(four, 0), vld1q_f32(weights));
-        odd = vfmaq_f32(odd, one_pixel(four, 1), vld1q_f32(weights + 4));
-        even = vfmaq_f32(even, one_pixel(four, 2), vld1q_f32(weights + 8));
-        odd = vfmaq_f32(odd, one_pixel(four, 3), vld1q_f32(weights + 12));
+static inline void pixel_group(const uint8_t *const *rows, size_t from, const float *weights,
+                               int32_t taps, uint8_t *const *out, size_t to) {
+    float32x4_t sums[GROUP];
+    for (int row = 0; row < GROUP; row++)
+        sums[row] = vdupq_n_f32(0);
+    for (int32_t tap = 0; tap < taps; tap += 4, from += 12, weights += 4) {
+        const float32x4_t weight = vld1q_f32(weights);
+        for (int row = 0; row < GROUP; row++) {
+            const uint8x16_t four = vld1q_u8(rows[row] + from);
+            sums[row] = vfmaq_laneq_f32(sums[row], one_pixel(four, 0), weight, 0);
+            sums[row] = vfmaq_laneq_f32(sums[row], one_pixel(four, 1), weight, 1);
+            sums[row] = vfmaq_laneq_f32(sums[row], one_pixel(four, 2), weight, 2);
+            sums[row] = vfmaq_laneq_f32(sums[row], one_pixel(four, 3), weight, 3);
+        }
     }
-    return vaddq_f32(even, odd);
-}
-
-static inline void store_pixel(sums_t sums, uint8_t *out) {
-    const uint32x4_t whole = vcvtq_u32_f32(vaddq_f32(sums, vdupq_n_f32(0.5f)));
-    const uint16x4_t words = vqmovn_u32(whole);
-    const uint8x8_t bytes = vqmovn_u16(vcombine_u16(words, words));
-    const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
-    memcpy(out, &four, sizeof four);
+    for (int row = 0; row < GROUP; row++) {
+        const uint32x4_t whole = vcvtq_u32_f32(vaddq_f32(sums[row], vdupq_n_f32(0.5f)));
+        const uint16x4_t words = vqmovn_u32(whole);
+        const uint8x8_t bytes = vqmovn_u16(vcombine_u16(words, words)); /* saturates */
+        const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+        memcpy(out[row] + to, &four, sizeof four);
+    }
 }
 
 #else
 
-typedef struct {
-    float channel[3];
-} sums_t;
-
-static inline sums_t pixel_sums(const uint8_t *pixel, const float *weights, int32_t taps) {
-    sums_t sums = {{0.0f, 0.0f, 0.0f}};
-    for (int32_t tap = 0; tap < taps; tap++)
-        for (int channel = 0; channel < 3; channel++)
-            sums.channel[channel] += weights[4 * tap] * (float)pixel[3 * tap + channel];
-    return sums;
-}
-
-static inline void store_pixel(sums_t sums, uint8_t *out) {
-    for (int channel = 0; channel < 3; channel++)
-        out[channel] = (uint8_t)(int32_t)clipped(sums.channel[channel] + 0.5f);
+static inline void pixel_group(const uint8_t *const *rows, size_t from, const float *weights,
+                               int32_t taps, uint8_t *const *out, size_t to) {
+    for (int row = 0; row < GROUP; row++)
+        for (int channel = 0; channel < 3; channel++) {
+            const uint8_t *pixel = rows[row] + from + channel;
+            float sum = 0.0f;
+            for (int32_t tap = 0; tap < taps; tap++)
+                sum += weights[tap] * (float)pixel[3 * tap];
+            out[row][to + channel] = (uint8_t)(int32_t)clipped(sum + 0.5f);
+        }
 }
 
 #endif
 
-/* Rows that go across together: the weights stay in the processor's first cache for all of them. */
-#define GROUP 4
-
-/* `count` rows; what `store_pixel` writes behind the last pixel is the filling of `out`. */
-static void across(const uint8_t *const *rows, int count, const axis_t *axis, uint8_t *out,
-                   size_t out_stride) {
-    const float *weights = axis->weights;
-    for (int32_t i = 0; i < axis->outputs; i++, out += 3, weights += 4 * (size_t)axis->taps)
-        for (int row = 0; row < count; row++)
-            store_pixel(pixel_sums(rows[row] + 3 * (size_t)axis->first[i], weights, axis->taps),
-                        out + row * out_stride);
+static void across(const uint8_t *const *rows, const axis_t *axis, uint8_t *const *out) {
+    for (int32_t i = 0; i < axis->outputs; i++)
+        pixel_group(rows, 3 * (size_t)axis->first[i], axis->weights + (size_t)i * axis->taps,
+                    axis->taps, out, 3 * (size_t)i);
 }
 
 static void down(const uint8_t *rows, size_t stride, size_t width, const axis_t *axis, float *sums,
@@ -130,7 +144,7 @@ static void down(const uint8_t *rows, size_t stride, size_t width, const axis_t 
     for (int32_t i = 0; i < axis->outputs; i++, out += width) {
         const float *weights = axis->weights + (size_t)i * axis->taps;
         for (size_t x = 0; x < width; x++)
-            sums[x] = 0.5f;
+            sums[x] = 0.0f;
         for (int32_t tap = 0; tap < axis->taps; tap++) {
             const uint8_t *row = rows + (axis->first[i] + (size_t)tap) * stride;
             const float weight = weights[tap];
@@ -141,9 +155,10 @@ static void down(const uint8_t *rows, size_t stride, size_t width, const axis_t 
         }
         if (axis->overshoots)
             for (size_t x = 0; x < width; x++)
-                sums[x] = clipped(sums[x]);
-        for (size_t x = 0; x < width; x++)
-            out[x] = (uint8_t)(int32_t)sums[x];
+                out[x] = (uint8_t)(int32_t)clipped(sums[x] + 0.5f);
+        else
+            for (size_t x = 0; x < width; x++)
+                out[x] = (uint8_t)(int32_t)(sums[x] + 0.5f);
     }
 }
 
@@ -155,16 +170,19 @@ static size_t rounded_up(size_t bytes) {
  * the end of a row: into the next one, and for the last row into its copy `last`. */
 static void all_across(const uint8_t *image, int32_t height, int32_t width, ptrdiff_t stride,
                        const axis_t *axis, const uint8_t *last, uint8_t *out, size_t out_stride) {
-    for (int32_t y = 0; y < height; y += GROUP, out += GROUP * out_stride) {
+    for (int32_t y = 0; y < height; y += GROUP) {
         const uint8_t *rows[GROUP];
-        int count = 0;
-        for (; count < GROUP && y + count < height; count++, image += stride)
-            rows[count] = y + count == height - 1 ? last : image;
+        uint8_t *to[GROUP];
+        for (int row = 0; row < GROUP; row++) { /* behind the last row it stands again */
+            const int32_t at = y + row < height ? y + row : height - 1;
+            rows[row] = at == height - 1 ? last : image + at * stride;
+            to[row] = out + (size_t)at * out_stride;
+        }
         if (axis->outputs)
-            across(rows, count, axis, out, out_stride);
+            across(rows, axis, to);
         else
-            for (int row = 0; row < count; row++)
-                memcpy(out + row * out_stride, rows[row], 3 * (size_t)width);
+            for (int row = 0; row < GROUP; row++)
+                memcpy(to[row], rows[row], 3 * (size_t)width);
     }
 }
 
