@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgecnn.training.schedule import Progress, Schedule
+from edgecnn.zoo.blocks import head
 
 _WARM_UP = 0.05  # of all steps
 _MIXUP_STREAM = 1
@@ -135,7 +136,7 @@ class Learner:
         """One batch: its loss and how many of it were right."""
         inputs, labels = inputs.to(self._device), labels.to(self._device)
         for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(step, steps * self._schedule.epochs)
+            group["lr"] = group["times"] * self._rate(step, steps * self._schedule.epochs)
         others, share = labels, 1.0
         if self._schedule.mixup:
             share = float(random.beta(self._schedule.mixup, self._schedule.mixup))
@@ -232,13 +233,21 @@ def class_weights(counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Tensor:
 
 def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     """Weight decay is for weights: biases and batch norms are left out of it."""
-    learning = [value for value in network.parameters() if value.requires_grad]
+    last = {id(value) for value in head(network)[1].parameters()}
     groups = [
         {
-            "params": [value for value in learning if value.ndim > 1],
-            "weight_decay": schedule.weight_decay,
-        },
-        {"params": [value for value in learning if value.ndim <= 1], "weight_decay": 0.0},
+            "params": [
+                value
+                for value in network.parameters()
+                if value.requires_grad
+                and (id(value) in last) == is_head
+                and (value.ndim > 1) == decays
+            ],
+            "weight_decay": schedule.weight_decay if decays else 0.0,
+            "times": schedule.head_rate if is_head else 1.0,
+        }
+        for is_head in (False, True)
+        for decays in (True, False)
     ]
     if schedule.optimizer == "sgd":
         return torch.optim.SGD(groups, schedule.learning_rate, momentum=0.9, nesterov=True)

@@ -21,7 +21,8 @@ class Schedule:
     """How long and how fast to learn; `learning_rate` is the peak, from which a cosine falls to 0.
 
     `ema` is what a step leaves of the running mean of the weights (0: no mean); `patience` is after
-    how many epochs without a better one it ends (0: never); `balance` weighs rare classes up.
+    how many epochs without a better one it ends (0: never); `balance` weighs rare classes up;
+    `head_rate` times the rate is that of the last layer, which begins anew behind pretrained ones.
     """
 
     epochs: int
@@ -33,6 +34,7 @@ class Schedule:
     ema: float = 0.0
     patience: int = 0
     mixup: float = 0.0
+    head_rate: float = 1.0
     balance: bool = True
     norms: bool = True
     seed: int = 0

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edgecnn.datasets.duplicates import (
     NEAR,
     fingerprint,
+    kindred,
     leaders,
     near_any,
     near_duplicates,
@@ -51,3 +52,14 @@ def test_a_darker_copy_is_near_and_another_picture_is_not() -> None:
     assert near_duplicates(originals) == 0
     assert near_duplicates([*originals, *copies]) == 10
     assert near_any(copies, originals[:5]).tolist() == [True] * 5 + [False] * 5
+
+
+@given(PRINTS, st.integers(0, 64))
+def test_kin_are_those_that_a_chain_of_near_ones_joins(prints: list[bytes], within: int) -> None:
+    expected = list(range(len(prints)))
+    for _ in prints:  # a chain is at most as long as the list
+        expected = [
+            min(expected[j] for j, other in enumerate(prints) if distance(print_, other) <= within)
+            for print_ in prints
+        ]
+    assert kindred(prints, within=within).tolist() == expected

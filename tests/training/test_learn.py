@@ -124,6 +124,20 @@ def test_without_watched_photos_the_last_state_counts() -> None:
     assert epochs[-1].watched_accuracy is None
 
 
+def test_the_last_layer_may_learn_faster_than_the_rest() -> None:
+    slow, eager = toy(), toy()
+    schedule = replace(QUICK, epochs=1, learning_rate=1e-5, mixup=0.0)
+    learner(slow, schedule).learn(Rings())
+    learner(eager, replace(schedule, head_rate=100.0)).learn(Rings())
+    begin = toy().state_dict()
+    moved = [
+        [float((net.state_dict()[at] - begin[at]).abs().mean()) for at in ("0.weight", "4.weight")]
+        for net in (slow, eager)
+    ]
+    assert moved[1][1] > 20 * moved[0][1]
+    assert moved[1][0] < 2 * moved[0][0]
+
+
 def test_a_rare_class_weighs_more() -> None:
     weights = class_weights(np.array([10, 30]))
     assert weights.tolist() == [2.0, pytest.approx(2 / 3)]
