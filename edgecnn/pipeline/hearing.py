@@ -16,7 +16,7 @@ from edgecnn.profiling.plan import Plan
 from edgecnn.runtime.cache import unfinished_file
 
 _OLD_S = 24 * 3600  # a device is no longer what it was
-_DEVICE = ("model", "cpu", "kernel", "governor", "power_mode", "versions")
+_DEVICE = ("name", "model", "cpu", "kernel", "governor", "power_mode", "versions")
 _RUNS = {
     "engine": "one run at a time",
     "frame": "one frame at a time",

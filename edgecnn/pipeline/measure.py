@@ -173,7 +173,9 @@ def profile(
                 images=_inputs(options),
                 options=measuring,
                 listener=listener,
-                journal=unfinished_profile(files, measuring, before, images=images),
+                journal=unfinished_profile(
+                    files, measuring, {"name": device.name, **before}, images=images
+                ),
             )
         after = facts_of(device)
     causes = throttle_causes(before, after) if "throttling" in before else ()
