@@ -233,6 +233,11 @@ def _candidates() -> tuple[str, ...]:
     return engines
 
 
+def is_installed(engine: str) -> bool:
+    """Whether a library is here that holds the engine; it is not loaded."""
+    return any(_stamps(engine))
+
+
 def _installed() -> dict[str, str]:
     """The engines that are installed, and what changes when one is installed anew."""
     return {engine: stamp for engine in _MODULES for stamp in _stamps(engine)}

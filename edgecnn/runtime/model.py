@@ -225,12 +225,12 @@ def load(
 ) -> Model:
     """Load a model file; the engine built for this device is taken from the cache or built.
 
-    `auto` is the fastest engine that is right, measured where the cache does not know it yet.
-    Where it would first have to be built for a GPU, which takes minutes, ONNX Runtime answers
-    meanwhile, and the engine of TensorRT takes over between two frames, once it has passed the
-    file's golden check; with `wait` it is measured and built first. `contract` stands in for files
-    that carry none. Raises FileError, ModelError, ContractError or EngineError; UsageError for an
-    unknown engine.
+    `auto` is the fastest engine that is right, as `edgecnn compile --engine auto` or a profile has
+    measured it here; with `wait` it is measured now where the cache does not know it. Without
+    either, ONNX Runtime answers; where a GPU and TensorRT are here, an engine of that is built
+    meanwhile and takes over between two frames, once it has passed the file's golden check.
+    `contract` stands in for files that carry none. Raises FileError, ModelError, ContractError or
+    EngineError; UsageError for an unknown engine.
     """
     path = Path(path)
     contract = contract or read_contract(path)
@@ -250,29 +250,28 @@ def _hashed(path: Path) -> tuple[str, bool]:
 def _fastest(
     path: Path, contract: Contract, *, sha256: str, threads: int | None, wait: bool
 ) -> Model:
-    from edgecnn.runtime.auto import choose, known_choice
+    from edgecnn.runtime.auto import choose, is_installed, known_choice
 
     known = known_choice(sha256=sha256, threads=threads)
-    better = better_engine() if known is None and not wait else None
-    if better is not None:
-        return _serving(path, contract, better, sha256=sha256, threads=threads)
+    if known is None and not wait and is_installed("onnxruntime"):
+        return _serving(path, contract, sha256=sha256, threads=threads)
     choice = known or choose(path, contract=contract, sha256=sha256, threads=threads)
     opened = open_engine(path, engine=choice.engine, sha256=sha256, threads=threads)
     check_fit(path, contract, opened)
     return Model(path, contract=contract, engine=opened, sha256=sha256, why=choice.why)
 
 
-def _serving(
-    path: Path, contract: Contract, better: str, *, sha256: str, threads: int | None
-) -> Model:
-    """ONNX Runtime, until the better engine is there."""
-    first = open_engine(path, engine="onnxruntime", sha256=sha256, threads=threads)
-    check_fit(path, contract, first)
+def _serving(path: Path, contract: Contract, *, sha256: str, threads: int | None) -> Model:
+    """ONNX Runtime at once, and TensorRT's engine as soon as it is built, where it can be."""
+    engine = open_engine(path, engine="onnxruntime", sha256=sha256, threads=threads)
+    check_fit(path, contract, engine)
+    better = better_engine()
+    if better is not None:
 
-    def build() -> Engine:
-        return _proven(path, contract, open_engine(path, engine=better, sha256=sha256))
+        def build() -> Engine:
+            return _proven(path, contract, open_engine(path, engine=better, sha256=sha256))
 
-    engine = SwitchingEngine(first, build)
+        engine = SwitchingEngine(engine, build)
     return Model(path, contract=contract, engine=engine, sha256=sha256)
 
 

@@ -97,7 +97,7 @@ def test_images_are_made_only_to_measure(net: Path) -> None:
 
 
 def test_a_model_says_why_it_runs_on_its_engine(net: Path) -> None:
-    with load(net, engine="auto", threads=1) as model:
+    with load(net, engine="auto", threads=1, wait=True) as model:
         assert model.facts["auto"].startswith(f"chose {model.engine.name}: ")
         assert model.facts["engine"] == model.engine.facts["engine"]
     with load(net) as model:
@@ -121,7 +121,7 @@ def test_why_names_the_next_one_and_whether_it_could_be_told() -> None:
 
 
 def test_load_takes_it_and_answers_with_it(net: Path) -> None:
-    with load(net, engine="auto", threads=1) as model, load(net) as reference:
+    with load(net, engine="auto", threads=1, wait=True) as model, load(net) as reference:
         assert model.engine.name == chosen(net).engine
         assert not chosen(net).made
         assert model.verify().passed

@@ -17,7 +17,7 @@ from edgecnn.contract import Contract, Preprocess, TensorSpec
 from edgecnn.errors import ContractError, DataError, EngineError
 from edgecnn.runtime import Camera, Classification, Model, load
 from edgecnn.runtime.engines.base import Engine, Feeds
-from edgecnn.runtime.engines.ort import OrtEngine
+from edgecnn.runtime.engines.ort import open_graph
 from edgecnn.runtime.engines.switching import SwitchingEngine
 from edgecnn.runtime.results import segmentation
 from tests.profiling.toys import SIDE, color_picture, write_color_net
@@ -150,7 +150,7 @@ class Slow:
 
     def __call__(self) -> Engine:
         self.go.wait()
-        return OrtEngine(self.path, graph="the second", threads=1)
+        return open_graph(self.path, graph="the second", threads=1)
 
 
 def fed(engine: Engine, index: int) -> int:
@@ -161,7 +161,7 @@ def fed(engine: Engine, index: int) -> int:
 
 def test_the_better_engine_takes_over_between_two_runs(net: Path) -> None:
     slow = Slow(net)
-    engine = SwitchingEngine(OrtEngine(net, graph="the first", threads=1), slow)
+    engine = SwitchingEngine(open_graph(net, graph="the first", threads=1), slow)
     assert engine.facts["graph"] == "the first"
     assert engine.facts["better engine"] == "being built"
     assert not engine.wait(0)
@@ -192,7 +192,7 @@ def test_an_engine_that_cannot_be_built_leaves_the_first_in_service(net: Path) -
     def fails() -> Engine:
         raise EngineError("no memory on the GPU", hint="close other programs")
 
-    engine = SwitchingEngine(OrtEngine(net, graph="the first", threads=1), fails)
+    engine = SwitchingEngine(open_graph(net, graph="the first", threads=1), fails)
     assert engine.wait(60)
     assert engine.facts["better engine"] == "not built: no memory on the GPU"
     assert fed(engine, 2) == 2
@@ -203,7 +203,7 @@ def test_an_engine_of_another_file_is_not_used(net: Path, tmp_path: Path) -> Non
     other = write_color_net(tmp_path / "other.onnx", classes=4)
     slow = Slow(other)
     slow.go.set()
-    engine = SwitchingEngine(OrtEngine(net, graph="the first", threads=1), slow)
+    engine = SwitchingEngine(open_graph(net, graph="the first", threads=1), slow)
     assert engine.wait(60)
     assert "its outputs are not those" in engine.facts["better engine"]
     assert engine.facts["graph"] == "the first"
@@ -212,7 +212,7 @@ def test_an_engine_of_another_file_is_not_used(net: Path, tmp_path: Path) -> Non
 
 def test_an_engine_that_comes_after_the_end_is_closed(net: Path) -> None:
     slow = Slow(net)
-    engine = SwitchingEngine(OrtEngine(net, graph="the first", threads=1), slow)
+    engine = SwitchingEngine(open_graph(net, graph="the first", threads=1), slow)
     engine.close()
     slow.go.set()
     assert engine.wait(60)
