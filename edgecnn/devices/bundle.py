@@ -14,7 +14,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same package gives the same bytes
 def runtime_archive() -> bytes:
     """`edgecnn.runtime` and the words of all rooms, for `PYTHONPATH`; the same bytes each time."""
     home = Path(edgecnn.__path__[0])
-    files = [*sorted(home.glob("*.py")), *sorted((home / "runtime").rglob("*.py"))]
+    runtime = home / "runtime"
+    files = [*sorted(home.glob("*.py")), *sorted((*runtime.rglob("*.py"), *runtime.glob("*.c")))]
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:

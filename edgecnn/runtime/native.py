@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import pkgutil
 import platform
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ from edgecnn.runtime.resampling import Axis, plan
 
 OFF = "EDGECNN_NO_HELPER"
 
-_SOURCE = Path(__file__).with_name("resize.c")
+_SOURCE = "resize.c"
 _LIBRARY = "resize.so"
 _FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-shared")
 _LIMIT_S = 120
@@ -181,11 +182,19 @@ def _address(array: NDArray[Any]) -> int:
 
 def _key() -> dict[str, str]:
     return {
-        "helper": hashlib.sha256(_SOURCE.read_bytes()).hexdigest(),
+        "helper": hashlib.sha256(_source()).hexdigest(),
         "flags": " ".join(_FLAGS),
         "machine": platform.machine(),
         "cpu": " ".join(sorted(cpu_flags())),
     }
+
+
+def _source() -> bytes:
+    """Through the loader, since on a device seen from afar the package is a zip."""
+    source = pkgutil.get_data("edgecnn.runtime", _SOURCE)
+    if source is None:
+        raise EngineError(f"{_SOURCE} is missing", hint="install edgecnn again")
+    return source
 
 
 def _compile(into: Path) -> None:
@@ -196,9 +205,12 @@ def _compile(into: Path) -> None:
             "no C compiler for the preprocessing helper",
             hint="apt install gcc; without it preprocessing goes on in NumPy",
         )
-    command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(into / _LIBRARY)]
+    command = [compiler, *_FLAGS, "-x", "c", "-", "-o", str(into / _LIBRARY)]
+    source = _source().decode()
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LIMIT_S)
+        subprocess.run(
+            command, input=source, check=True, capture_output=True, text=True, timeout=_LIMIT_S
+        )
     except subprocess.SubprocessError as error:
         said = (getattr(error, "stderr", "") or str(error)).strip().splitlines() or ["no word"]
         raise EngineError(
