@@ -8,8 +8,29 @@ from torch import nn
 
 from edgecnn.zoo.alexnet import AlexNet
 from edgecnn.zoo.densenet import DenseNet
+from edgecnn.zoo.efficientnet import EfficientNet
+from edgecnn.zoo.fractalnet import FractalNet
+from edgecnn.zoo.mobilenetv3 import MobileNetV3, mobilenetv3_small
+from edgecnn.zoo.xception import Xception
 
 densenet = partial(DenseNet, (2, 2, 2, 2))
+efficientnet = partial(EfficientNet, 0.5, 0.3, dropout=0.2)
+mobilenetv3 = partial(MobileNetV3, mobilenetv3_small.args[0][::3], 256)
+
+
+def xception(*, num_classes: int = 1000, in_channels: int = 3) -> Xception:
+    """Xception with one middle block, not eight."""
+    network = Xception(num_classes=num_classes, in_channels=in_channels)
+    network.middle = nn.Sequential(network.middle[0])
+    return network
+
+
+def fractalnet(*, num_classes: int = 1000, in_channels: int = 3) -> FractalNet:
+    """The first two blocks of five."""
+    network = FractalNet(num_classes=num_classes, in_channels=in_channels)
+    network.blocks = network.blocks[:2]
+    network.fc = nn.Linear(128, num_classes)
+    return network
 
 
 def alexnet(*, num_classes: int = 1000, in_channels: int = 3) -> AlexNet:

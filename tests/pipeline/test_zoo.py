@@ -27,6 +27,10 @@ ALL = [name for name in names() if find(name).task != "detection"]
 SMALLER: dict[str, dict[str, Any]] = {
     "alexnet": {"builder": "tests.pipeline.shallow:alexnet"},
     "densenet121": {"builder": "tests.pipeline.shallow:densenet"},
+    "efficientnet_b0": {"builder": "tests.pipeline.shallow:efficientnet"},
+    "fractalnet": {"builder": "tests.pipeline.shallow:fractalnet"},
+    "mobilenetv3_small": {"builder": "tests.pipeline.shallow:mobilenetv3"},
+    "xception": {"builder": "tests.pipeline.shallow:xception"},
     "unet": {"width": 0.125},
     "vgg11": {"width": 0.25},
     "resnet18": {"width": 0.5},
