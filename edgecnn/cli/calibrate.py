@@ -48,7 +48,7 @@ def calibrate(
     seed: int,
     contract: ContractOptions,
 ) -> None:
-    """Look at calibration images before a network is quantized with them.
+    """Look at calibration images before they are used, or take them.
 
     Counts them and names those that cannot be read; finds near-duplicates, images of the
     evaluation set, bad light. With --model it also says what the network sees in them: input

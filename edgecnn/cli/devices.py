@@ -94,7 +94,7 @@ def check(*, speaker: Speaker, name: str) -> None:
 @click.option("--device", default="local", show_default=True, help="What to look at.")
 @options.speaking
 def doctor(*, speaker: Speaker, device: str) -> None:
-    """Say what this machine has, what it lacks, and the command that mends it."""
+    """Say what this machine has and lacks, and what mends it."""
     _check(speaker, device)
 
 

@@ -58,11 +58,12 @@ def explain(
     threads: int | None,
     contract: ContractOptions,
 ) -> None:
-    """Say where the time of a run goes, layer by layer, and what would help.
+    """Say where a run takes its time, or INT8 loses accuracy.
 
-    Each layer as the engine runs it, by the engine's own profiler, and the node of the file that it
-    came from. What costs time without need is marked and summed up: layers of an INT8 file in
-    float, changes of type and layout, activations that are no part of the layer before them.
+    Layer by layer, and what would help: each layer as the engine runs it, by the engine's own
+    profiler, and the node of the file that it came from. What costs time without need is marked and
+    summed up: layers of an INT8 file in float, changes of type and layout, activations that are no
+    part of the layer before them.
 
     With --accuracy: where an INT8 file loses its accuracy. For each layer the error that it adds to
     its output (relative to the output's power), the error that has piled up there, its share of all

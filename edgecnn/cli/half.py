@@ -43,10 +43,11 @@ def half(
     contract: ContractOptions,
     force: bool,
 ) -> None:
-    """Turn a file into FP16, for GPUs; layers that would overflow stay in FP32.
+    """Turn a file into FP16, for GPUs.
 
-    Inputs and outputs stay float32, and the file is half as large. An INT8 file keeps its integers
-    and gets FP16 around them. On a CPU FP16 is seldom faster than FP32.
+    Layers that would overflow stay in FP32, inputs and outputs too, and the file is half as large.
+    An INT8 file keeps its integers and gets FP16 around them. On a CPU FP16 is seldom faster than
+    FP32.
 
     \b
     edgecnn half mobilenetv2.onnx --calibration photos/

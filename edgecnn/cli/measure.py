@@ -245,6 +245,7 @@ def profile(
     from edgecnn.cli import reports
     from edgecnn.cli.estimates import show_estimates
     from edgecnn.cli.live import FromSource, profile_source
+    from edgecnn.devices.find import find_device
     from edgecnn.pipeline.measure import ProfileOptions
     from edgecnn.pipeline.measure import profile as profile_all
     from edgecnn.pipeline.several import profile_on
@@ -256,6 +257,8 @@ def profile(
     reports.check_outcome(outcome, force=force, several=len(devices) > 1)
     if source is not None and not subjects:
         raise click.UsageError("--source: name the files that are to look at it")
+    for name in () if estimate else devices:
+        find_device(name)  # a name that nobody has is told before networks are made
     files = profile_subjects(subjects, engine=engine, seed=seed, narrator=speaker)
     if estimate:
         show_estimates(speaker, files, devices, contract)

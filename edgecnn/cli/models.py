@@ -51,7 +51,7 @@ def models(
     max_params: int | None,
     sort: str | None,
 ) -> None:
-    """List the networks of the zoo, with sizes and published accuracy.
+    """List the networks of the zoo: sizes, published accuracies.
 
     PATTERN is a part of the names, or stands for them with * and ?, or is any name that a network
     is found by.

@@ -102,10 +102,10 @@ def choose(
     allow_mixed: bool,
     use_marked: bool,
 ) -> None:
-    """Choose the most accurate file that is fast enough, and say why not the others.
+    """Choose the most accurate file that is fast enough.
 
-    From saved profiles (FILE.json), or from .onnx files, which are then profiled with --data. Only
-    measured accuracy counts; what its interval leaves in doubt is said.
+    It says why not the others. From saved profiles (FILE.json), or from .onnx files, which are then
+    profiled with --data. Only measured accuracy counts; what its interval leaves in doubt is said.
 
     \b
     edgecnn choose profile-20261121-1405.json --max-latency 20ms

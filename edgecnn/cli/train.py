@@ -99,7 +99,7 @@ def train(
     threads: int | None,
     seed: int,
 ) -> None:
-    """Teach a network the classes of your photos, or follow a training RECIPE.
+    """Teach a network the classes of your photos.
 
     --tune head trains the last layer alone on features that are computed once: minutes, and enough
     for most photos. last:N trains the N last stages, all the whole network. Duplicates and bursts

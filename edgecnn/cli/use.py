@@ -40,7 +40,7 @@ def classify(
     threads: int | None,
     contract: ContractOptions,
 ) -> None:
-    """Say what is on images or before a camera, with the file that ships.
+    """Say what is on images or before a camera.
 
     SOURCE is pictures and folders of pictures; or a video or a camera: v4l2:///dev/video0, csi://0,
     rtsp://..., http://..., a GStreamer pipeline 'a ! b'. Of a detector it shows the surest boxes:
