@@ -92,7 +92,7 @@ def test_a_fault_is_told_and_leaves_nothing(
     assert "Traceback" not in capfd.readouterr().err
     for file in board.kept:
         assert file.suffix == ".part" or sha256_of(file) == file.name
-    assert {path.name for path in board.cache.glob("*")} <= {"remote", "engines"}
+    assert {path.name for path in board.cache.glob("*")} <= {"remote", "engines", "hashes"}
 
 
 def test_what_a_cut_has_left_is_used_up_by_the_next_run(
