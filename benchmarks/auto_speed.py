@@ -11,7 +11,6 @@ turn in one process; ratios with intervals, the medians of blocks stay in bench-
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.accuracy_peers import environment_of, prepared, quantize_with
-from benchmarks.networks import OUTPUT, files
+from benchmarks.networks import OUTPUT, claim_holds, files
 from edgecnn.cli.speak import Speaker
 from edgecnn.datasets.natural import natural_images
 from edgecnn.onnxfile import model_sha256, read_contract
@@ -113,13 +112,7 @@ def told(name: str, blocks: dict[str, Any]) -> float:
 def main(networks: tuple[str, ...]) -> bool:
     """Measure all networks and say whether the claims hold."""
     ratios = [measure(name) for name in networks]
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    held = mean <= MEAN_AT_MOST and max(ratios) <= EACH_AT_MOST
-    print(
-        f"claim: geometric mean {mean:.2f}, at most {MEAN_AT_MOST}; largest {max(ratios):.2f}, "
-        f"at most {EACH_AT_MOST}: {'holds' if held else 'DOES NOT HOLD'}"
-    )
-    return held
+    return claim_holds(ratios, mean_at_most=MEAN_AT_MOST, each_at_most=EACH_AT_MOST)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ file; both in turn in one process, ratios with intervals, medians of blocks in b
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
-from benchmarks.networks import OUTPUT, files
+from benchmarks.networks import OUTPUT, claim_holds, files
 from edgecnn.runtime import load
 from edgecnn.runtime.race import race, ratio
 
@@ -57,13 +56,7 @@ def main(networks: tuple[str, ...]) -> bool:
     results = [measure(path) for name in networks for path in files(name)]
     (OUTPUT / "load_time.json").write_text(json.dumps({"format": 1, "results": results}))
     ratios = [result["ratio"]["value"] for result in results]
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    held = mean <= MEAN_AT_MOST and max(ratios) <= EACH_AT_MOST
-    print(
-        f"claim: geometric mean {mean:.2f}, at most {MEAN_AT_MOST}; largest {max(ratios):.2f}, "
-        f"at most {EACH_AT_MOST}: {'holds' if held else 'DOES NOT HOLD'}"
-    )
-    return held
+    return claim_holds(ratios, mean_at_most=MEAN_AT_MOST, each_at_most=EACH_AT_MOST)
 
 
 if __name__ == "__main__":

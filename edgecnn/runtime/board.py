@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgecnn.runtime.sysfs import read
+
 Kind = Literal["jetson", "raspberry-pi", "x86", "arm", "other"]
 
 _RELEASE = re.compile(r"# R(\d+) \(release\), REVISION: (\d+(?:\.\d+)*)")
@@ -68,13 +70,13 @@ class Board:
 def read_board(root: Path = Path("/"), *, machine: str) -> Board:
     """The board whose files lie under `root`; `machine` is what `platform.machine()` says."""
     model, compatible = (
-        next(filter(None, (_read(root / tree / name) for tree in _DEVICE_TREES)), "")
+        next(filter(None, (read(root / tree / name) for tree in _DEVICE_TREES)), "")
         for name in ("model", "compatible")
     )
     return identify(
-        model=model or _read(root / "sys/class/dmi/id/product_name"),
+        model=model or read(root / "sys/class/dmi/id/product_name"),
         compatible=compatible,
-        tegra_release=_read(root / "etc/nv_tegra_release"),
+        tegra_release=read(root / "etc/nv_tegra_release"),
         machine=machine,
     )
 
@@ -119,10 +121,3 @@ def _jetpack(l4t: str) -> str:
             return jetpack
     major = l4t.partition(".")[0]
     return {"32": "4.x", "35": "5.x", "36": "6.x", "38": "7.x", "39": "7.x"}.get(major, "")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
-    except OSError:
-        return ""

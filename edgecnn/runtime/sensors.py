@@ -7,13 +7,13 @@ told as "unavailable: reason" in the facts.
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from edgecnn.runtime.board import Board
+from edgecnn.runtime.sysfs import read
 
 _COMMAND_TIMEOUT_S = 5.0
 _SANE_CELSIUS = (-60.0, 150.0)  # a zone that is switched off reads -256
@@ -67,7 +67,7 @@ def temperatures_c(root: Path = Path("/")) -> dict[str, float]:
     """Each thermal zone that is on, by its type."""
     found = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        name, value = _read(zone / "type"), _number(zone / "temp")
+        name, value = read(zone / "type"), _number(zone / "temp")
         if value is None or name.casefold().startswith(_CONSTANT_ZONES):
             continue
         if _SANE_CELSIUS[0] < value / 1000 < _SANE_CELSIUS[1]:
@@ -91,7 +91,7 @@ def total_power_mw(rails: Mapping[str, float]) -> tuple[float, str]:
 def _hwmon_rails(root: Path) -> Iterator[tuple[str, float]]:
     # Numbers of buses and hwmons differ from board to board: only labels say what is what.
     for label in sorted((root / "sys/class/hwmon").glob("hwmon*/in*_label")):
-        name, number = _read(label), label.name.removeprefix("in").removesuffix("_label")
+        name, number = read(label), label.name.removeprefix("in").removesuffix("_label")
         if not number.isdecimal() or int(number) == _SUM_CHANNEL or name in ("", "NC"):
             continue
         millivolts = _number(label.with_name(f"in{number}_input"))
@@ -105,15 +105,15 @@ def _iio_rails(root: Path) -> Iterator[tuple[str, float]]:
     for label in sorted(chips.glob("*/iio:device*/rail_name_*")):
         number = label.name.removeprefix("rail_name_")
         milliwatts = _number(label.with_name(f"in_power{number}_input"))
-        if milliwatts is not None and _read(label) not in ("", "NC"):
-            yield _read(label), milliwatts
+        if milliwatts is not None and read(label) not in ("", "NC"):
+            yield read(label), milliwatts
 
 
 def tegra_throttling(root: Path = Path("/")) -> dict[str, int]:
     """How often each over-current alarm has gone off since boot; a difference is what counts."""
     found = {}
     for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
-        if _read(chip / "name") != "soctherm_oc":
+        if read(chip / "name") != "soctherm_oc":
             continue
         for alarm, cause in _TEGRA_THROTTLING.items():
             count = _number(chip / f"{alarm}_event_cnt")
@@ -165,16 +165,9 @@ def _mhz(node: Path, name: str) -> float | str:
 
 def _number(path: Path) -> float | None:
     try:
-        return float(_read(path))
+        return float(read(path))
     except ValueError:
         return None
-
-
-def _read(path: Path) -> str:
-    """A small text file, '' where there is none or it cannot be read: a zone that is off raises."""
-    with contextlib.suppress(OSError):
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
-    return ""
 
 
 def _said(*command: str) -> str:

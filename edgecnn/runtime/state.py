@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.runtime.facts import celsius, clock_mhz, temperature_c
+from edgecnn.runtime.sensors import tegra_throttling
 from edgecnn.runtime.sysfs import read
 
 _ROOT = Path("/")
@@ -18,7 +19,6 @@ _ROOT = Path("/")
 # Cooling devices that slow the processor down; the others are fans.
 _SLOWING = ("cpufreq", "thermal-cpufreq", "Processor", "devfreq", "thermal-devfreq", "gpu")
 _HOT_TRIPS = ("passive", "hot", "critical")
-_SOC_EVENTS = {"oc1": "under-voltage", "oc2": "average over-current", "oc3": "over-current"}
 
 
 def device_state(root: Path = _ROOT) -> dict[str, Any]:
@@ -44,6 +44,7 @@ def _throttle_counts(root: Path) -> dict[str, int]:
         text = read(path)
         if text.isdecimal():
             counts[name] = counts.get(name, 0) + int(text)
+    counts |= tegra_throttling(root)
     quota = dict(_pairs(read(root / "sys/fs/cgroup/cpu.stat"))).get("nr_throttled", "")
     return counts | ({"CPU quota": int(quota)} if quota.isdecimal() else {})
 
@@ -51,10 +52,6 @@ def _throttle_counts(root: Path) -> dict[str, int]:
 def _counters(root: Path) -> Iterator[tuple[str, Path]]:
     for core in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle"):
         yield "CPU heat", core / "core_throttle_count"
-    for monitor in (root / "sys/class/hwmon").glob("hwmon*"):
-        if read(monitor / "name") == "soctherm_oc":
-            for event, cause in _SOC_EVENTS.items():
-                yield cause, monitor / f"{event}_event_cnt"
 
 
 def _held_back(root: Path) -> Iterator[str]:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 def read(path: Path) -> str:
-    """A small text file, '' where there is none; device-tree strings end in NUL."""
+    """A small text file, '' where there is none or it cannot be read: a zone that is off raises.
+
+    Strings of the device tree end in NUL.
+    """
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
     except OSError:
