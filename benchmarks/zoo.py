@@ -37,7 +37,7 @@ from edgecnn.zoo.page import renew
 OUTPUT = Path("zoo-output")
 PAGE = Path(__file__).parents[1] / "docs" / "zoo.md"
 PARITY_IMAGES = 4
-HEAVY_PARAMETERS = 40_000_000  # of which two at once would need twenty gigabytes
+HEAVY_PARAMETERS = 30_000_000  # two of the largest at once need twenty gigabytes
 # glibc gives large blocks back to the kernel at once, and half of VGG's time is clearing them anew.
 KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,3 +14,20 @@ def interruptible() -> None:
     """A shell starts what it runs in the background deaf to Ctrl-C, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is set up for many tests caches here, never in the cache of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGECNN_CACHE", str(tmp_path_factory.mktemp("shared-cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_cache(request: pytest.FixtureRequest, shared_cache: None) -> Iterator[None]:
+    """Each test's engines go when it passes: all of them together would fill a small disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder: Path = request.getfixturevalue("tmp_path") / "edgecnn-cache"
+        patch.setenv("EDGECNN_CACHE", str(folder))
+        yield

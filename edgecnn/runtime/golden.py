@@ -68,8 +68,11 @@ def golden_image(golden: Golden) -> Image:
     return np.frombuffer(pixels, dtype=np.uint8).reshape(golden.image_shape)
 
 
-def verify(golden: Golden, answer: Answer) -> Verification:
-    """Run the golden check; passed means the same class and outputs within the tolerance."""
+def verify(golden: Golden, answer: Answer, *, same_best: bool = True) -> Verification:
+    """Run the golden check; passed means the same class and outputs within the tolerance.
+
+    Without `same_best` the outputs alone count: the best of a map's pixels leads by nothing.
+    """
     output = answer(golden_image(golden)).ravel()
     expected = golden.top[0][0]
     if max(index for index, _ in golden.top) >= output.size:
@@ -79,7 +82,7 @@ def verify(golden: Golden, answer: Answer) -> Verification:
         )
     diff = max(abs(float(output[index]) - value) for index, value in golden.top)
     answered = int(np.argmax(output))
-    passed = answered == expected and diff <= golden.tolerance
+    passed = (answered == expected or not same_best) and diff <= golden.tolerance
     return Verification(passed, expected, answered, diff, golden.tolerance)
 
 
