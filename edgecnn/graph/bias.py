@@ -20,7 +20,7 @@ from edgecnn.graph.plan import Layer, Plan
 from edgecnn.graph.prefix import Prefix
 from edgecnn.graph.qdq import bias_name, float_bias_name, quantized_name
 from edgecnn.graph.session import Array, Session
-from edgecnn.graph.wiring import put_constant, wiring
+from edgecnn.graph.wiring import put_constant
 
 Vector = NDArray[np.float64]  # shape (channels,)
 Means = NDArray[np.float64]  # shape (images, channels)
@@ -50,7 +50,7 @@ class BiasCorrection:
             means, active = _measure(layer, self._plan, prefix)
             # A shift of the bias moves the mean only as far as values are free to move.
             shift = certain(self._wanted[layer.name] - means) / np.maximum(active, _LEAST_ACTIVE)
-            _shift_bias(prefix.model, layer, shift)
+            _shift_bias(prefix, layer, shift)
 
 
 def _float_means(
@@ -69,7 +69,7 @@ def _measure(layer: Layer, plan: Plan, prefix: Prefix) -> tuple[Means, Vector]:
     """Means of shape (images, channels) in the quantized model, and the share not saturated."""
     tensor, scale, zero_point, lowest = layer.output, 1.0, 0.0, 0
     if tensor in plan.tensors:
-        edges, source = wiring(prefix.model), plan.shared.get(tensor, tensor)
+        edges, source = prefix.edges, plan.shared.get(tensor, tensor)
         scale = float(edges.value(f"{source}_scale"))
         zero_point = float(edges.value(f"{source}_zero_point"))
         if tensor in plan.shifted:
@@ -85,8 +85,8 @@ def _measure(layer: Layer, plan: Plan, prefix: Prefix) -> tuple[Means, Vector]:
     return np.array(means), np.mean(active, axis=0)
 
 
-def _shift_bias(model: ModelProto, layer: Layer, shift: Vector) -> None:
-    edges, name = wiring(model), float_bias_name(layer)
+def _shift_bias(prefix: Prefix, layer: Layer, shift: Vector) -> None:
+    model, edges, name = prefix.model, prefix.edges, float_bias_name(layer)
     if name in edges.constants:
         put_constant(model, name, (edges.value(name) + shift).astype(np.float32))
         return

@@ -23,7 +23,7 @@ from edgecnn.graph.targets import Target
 from edgecnn.graph.wiring import (
     FloatArray,
     drop_unused,
-    put_constant,
+    named_tensor,
     set_attribute,
     set_nodes,
     wiring,
@@ -118,6 +118,10 @@ class _Writer:
             if name in read:
                 self._model.graph.initializer.append(tensor)
 
+    def _add(self, name: str, value: NDArray[np.generic]) -> None:
+        """One more constant; every tensor and layer has its own, so nothing is looked for."""
+        self._model.graph.initializer.append(named_tensor(name, value))
+
     def _rewritten(self, node: NodeProto) -> Iterator[NodeProto]:
         new = NodeProto()
         new.CopyFrom(node)
@@ -168,8 +172,8 @@ class _Writer:
             return
         qparams, integers = self._qparams[name], quantized_name(name)
         names = [f"{name}_scale", f"{name}_zero_point"]
-        put_constant(self._model, names[0], np.array(qparams.scale, np.float32))
-        put_constant(self._model, names[1], np.array(qparams.zero_point, qparams.integers.dtype))
+        self._add(names[0], np.array(qparams.scale, np.float32))
+        self._add(names[1], np.array(qparams.zero_point, qparams.integers.dtype))
         quantize = _node("QuantizeLinear", [self._raw(name), *names], integers)
         if name in self._plan.shifted:
             quantize.doc_string = SHIFTED
@@ -193,7 +197,7 @@ class _Writer:
         if bias is not None and not self._target.integer_bias:
             new.input[2] = float_bias_name(layer)
             shifted = self._shifted(layer, bias, integers, scales)
-            put_constant(self._model, new.input[2], shifted)
+            self._add(new.input[2], shifted)
         elif bias is not None:
             unit = (input_scale * scales).astype(np.float32)
             name = f"{layer.name}_bias"
@@ -216,11 +220,11 @@ class _Writer:
     ) -> NodeProto:
         stem = quantized_name(name)
         names = [stem, f"{stem}_scale", f"{stem}_zero_point"]
-        put_constant(self._model, names[0], integers)
+        self._add(names[0], integers)
         if not self._target.per_channel:
             scales = scales[:1].reshape(())
-        put_constant(self._model, names[1], scales)
-        put_constant(self._model, names[2], np.zeros(scales.shape, integers.dtype))
+        self._add(names[1], scales)
+        self._add(names[2], np.zeros(scales.shape, integers.dtype))
         on = axis if self._target.per_channel else None
         return _node("DequantizeLinear", names, f"{name}_dequantized", axis=on)
 
@@ -269,10 +273,8 @@ class _Writer:
         channels = shape[1] if len(shape) > 1 and shape[1] is not None else 1
         qparams, stem = self._qparams[name], f"{name}_for_{node.name}"
         names = [quantized_name(name), f"{stem}_scale", f"{stem}_zero_point"]
-        put_constant(self._model, names[1], np.full(channels, qparams.scale, np.float32))
-        put_constant(
-            self._model, names[2], np.full(channels, qparams.zero_point, qparams.integers.dtype)
-        )
+        self._add(names[1], np.full(channels, qparams.scale, np.float32))
+        self._add(names[2], np.full(channels, qparams.zero_point, qparams.integers.dtype))
         new.input[0] = f"{stem}_dequantized"
         return _node("DequantizeLinear", names, new.input[0], axis=1)
 

@@ -48,7 +48,7 @@ class Rounding:
         if gather is None:
             return
         name = quantized_name(layer.weight)
-        edges = wiring(prefix.model)
+        edges = prefix.edges
         source = self._plan.shared.get(layer.input, layer.input)
         zero_point = edges.value(f"{source}_zero_point")
         moments = gather.moments(prefix, quantized_name(layer.input), zero_point)

@@ -94,9 +94,14 @@ def drop_attribute(node: NodeProto, name: str) -> None:
     node.attribute.extend(kept)
 
 
+def named_tensor(name: str, value: NDArray[np.generic]) -> TensorProto:
+    """An array as an initialiser."""
+    return numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name)
+
+
 def put_constant(model: ModelProto, name: str, value: NDArray[np.generic]) -> None:
     """Set or replace an initialiser."""
-    tensor = numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name)
+    tensor = named_tensor(name, value)
     for existing in model.graph.initializer:
         if existing.name == name:
             existing.CopyFrom(tensor)

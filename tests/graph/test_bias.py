@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,12 +17,13 @@ from edgecnn.graph.mend import mend
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import observe
 from edgecnn.graph.plan import Plan, make_plan
-from edgecnn.graph.prefix import Prefix, narrow_places
+from edgecnn.graph.prefix import Prefix, find_cuts
 from edgecnn.graph.qdq import quantized_name, write_qdq
 from edgecnn.graph.session import Session
 from edgecnn.graph.targets import find_target
 from edgecnn.graph.thresholds import learn
 from edgecnn.graph.weights import weight_scales
+from edgecnn.graph.wiring import put_constant
 from tests import toy
 
 IMAGES = toy.images(32)
@@ -97,18 +100,51 @@ def test_what_all_images_agree_on_is_corrected_fully_and_noise_not_at_all() -> N
     np.testing.assert_allclose(certain(differences), [0.5, 0.0])
 
 
-def test_narrow_places_carry_everything_that_follows() -> None:
-    _, plan, int8 = written(toy.residual())
-    places = [name for name in narrow_places(int8) if name.endswith("_quantized")]
-    inside_blocks = [layer.output for layer in plan.layers if layer.name in ("conv_2", "conv_7")]
-    assert places[0] == "image_quantized"
-    assert not {quantized_name(name) for name in inside_blocks} & set(places)
-    assert {"relu_1_quantized", "relu_6_quantized", "relu_11_quantized"} <= set(places)
+def dense() -> ModelProto:
+    """Three layers that each see the maps of all before them: a small DenseNet."""
+    net = toy.Net(seed=6)
+    seen = [net.relu(net.conv("image", 8))]
+    for _ in range(3):
+        joined = net.node("Concat", *seen, axis=1) if len(seen) > 1 else seen[0]
+        net._channels[joined] = 8 * len(seen)
+        seen.append(net.relu(net.conv(joined, 8)))
+    return net.model(net.head(seen[-1]))
 
 
-@pytest.mark.parametrize("kept", [(), ("conv_0",), ("conv_2", "conv_4")])
-def test_a_prefix_gives_what_the_whole_model_gives(kept: tuple[str, ...]) -> None:
-    _, plan, int8 = written(toy.residual(), keep_float=kept)
+def test_a_cut_holds_all_that_is_read_behind_it() -> None:
+    _, _, int8 = written(toy.residual())
+    cuts = [cut.tensors for cut in find_cuts(int8)]
+    assert cuts[0] == ("image_quantized",)
+    assert ("relu_1_quantized",) in cuts
+    assert ("relu_1_quantized", "relu_3_quantized") in cuts, "inside a block"
+    assert cuts.index(("relu_6_quantized",)) > cuts.index(("relu_1_quantized", "relu_3_quantized"))
+
+
+def test_what_lies_before_a_cut_is_not_run_again() -> None:
+    """Otherwise a dense block would take the square of its number of layers."""
+    _, plan, int8 = written(dense())
+    prefix = Prefix(int8, toy.images(3)())
+    *_, before, last = [quantized_name(layer.output) for layer in plan.layers[:-1]]
+    list(prefix.run(before))
+    expected = list(prefix.run(last))
+    for layer in plan.layers[:2]:
+        put_constant(int8, f"{quantized_name(layer.weight)}_scale", np.ones(8, np.float32))
+    np.testing.assert_array_equal(list(prefix.run(last)), expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "kept"),
+    [
+        (toy.residual, ()),
+        (toy.residual, ("conv_0",)),
+        (toy.residual, ("conv_2", "conv_4")),
+        (dense, ()),
+    ],
+)
+def test_a_prefix_gives_what_the_whole_model_gives(
+    make: Callable[[], ModelProto], kept: tuple[str, ...]
+) -> None:
+    _, plan, int8 = written(make(), keep_float=kept)
     prefix = Prefix(int8, toy.images(3)())
     whole = Session(int8, [quantized_name(layer.output) for layer in plan.layers[:-1]])
     for index, layer in enumerate(plan.layers[:-1]):
