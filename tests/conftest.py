@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from edgecnn.datasets.natural import natural_images
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,3 +34,12 @@ def own_cache(request: pytest.FixtureRequest, shared_cache: None) -> Iterator[No
         folder: Path = request.getfixturevalue("tmp_path") / "edgecnn-cache"
         patch.setenv("EDGECNN_CACHE", str(folder))
         yield
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty drawn pictures as files: to draw them anew takes ten times as long."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for index, image in enumerate(natural_images(20, height=96, width=112, seed=0)):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    return folder

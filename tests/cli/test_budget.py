@@ -170,27 +170,25 @@ def put_output_shape(model: ModelProto, shape: tuple[int, ...]) -> None:
         dims.add().dim_value = size
 
 
-def test_a_network_without_classes_has_no_budget(edgecnn: Edgecnn) -> None:
+def test_a_network_without_classes_has_no_budget(edgecnn: Edgecnn, pictures: Path) -> None:
     net = toy.Net()
     model = net.model(net.conv(net.relu(net.conv("image", 8)), toy.CLASSES))
     put_output_shape(model, (1, toy.CLASSES, 16, 16))
     file = written(model)
-    said = edgecnn(
-        *quantize(edgecnn, file, "--calibration", "natural:16", "--min-agreement", "97%")
-    )
+    said = edgecnn(*quantize(edgecnn, file, "--calibration", pictures, "--min-agreement", "97%"))
     assert said.code == 2
     assert "no class for each image" in said.err
-    said = edgecnn(*quantize(edgecnn, file, "--calibration", "natural:20"))
+    said = edgecnn(*quantize(edgecnn, file, "--calibration", pictures))
     assert said.code == 0, said.err
     assert "% of the pixels agree" in said.out
 
 
-def test_classes_on_the_last_axis_are_no_map(edgecnn: Edgecnn) -> None:
+def test_classes_on_the_last_axis_are_no_map(edgecnn: Edgecnn, pictures: Path) -> None:
     net = toy.Net()
     pooled = net.node("GlobalAveragePool", net.conv(net.relu(net.conv("image", 8)), toy.CLASSES))
     model = net.model(net.node("Transpose", pooled, perm=[0, 2, 3, 1]))
     put_output_shape(model, (1, 1, 1, toy.CLASSES))
-    options = ("--calibration", "natural:20", "--min-agreement", "50%")
+    options = ("--calibration", pictures, "--min-agreement", "50%")
     said = edgecnn(*quantize(edgecnn, written(model), *options))
     assert said.code == 0, said.err
     assert re.search(r"^check .* top-1 agreement ", said.out, re.MULTILINE)

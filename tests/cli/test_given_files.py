@@ -115,8 +115,10 @@ def test_names_from_strangers_do_not_steer_the_terminal(
     assert "\x1b" not in said.out
 
 
-def test_ranges_that_are_given_must_hold_the_method(edgecnn: Edgecnn, lenet: Path) -> None:
-    asked = ("quantize", lenet, "--calibration", "natural:16", "--effort", "fast")
+def test_ranges_that_are_given_must_hold_the_method(
+    edgecnn: Edgecnn, lenet: Path, pictures: Path
+) -> None:
+    asked = ("quantize", lenet, "--calibration", pictures, "--effort", "fast")
     assert edgecnn(*asked, "--method", "mse", "-o", "a.onnx").code == 0
     again = (*asked, "--ranges", "a.ranges.json", "--target", "tensorrt", "-o", "b.onnx")
     assert "hold minmax, mse, and none by 'entropy'" in edgecnn(*again, "--method", "entropy").err
@@ -142,14 +144,13 @@ def test_there_is_a_name_for_each_class(edgecnn: Edgecnn, tmp_path: Path, cat: P
     assert "names.txt: 3 names for 10 classes" in said.err
 
 
-def test_a_batch_that_the_images_do_not_fill_is_named(
-    edgecnn: Edgecnn, tmp_path: Path, lenet: Path
-) -> None:
+def test_a_batch_that_the_images_do_not_fill_is_named(edgecnn: Edgecnn, pictures: Path) -> None:
     edgecnn("export", "lenet5", "--weights", "random", "--batch", "4", "-o", "four.onnx")
-    said = edgecnn("quantize", "four.onnx", "--calibration", "natural:16")
+    fast = ("quantize", "four.onnx", "--calibration", pictures, "--effort", "fast")
+    said = edgecnn(*fast, "--images", "16")
     assert "four.onnx: takes 4 images a run, and 16 images are too few" in said.err
     assert "give 20 images" in said.err
-    assert edgecnn("quantize", "four.onnx", "--calibration", "natural:20").code == 0
+    assert edgecnn(*fast).code == 0
 
 
 def test_what_is_wrong_inside_a_graph_is_told_with_the_name_of_its_file(
@@ -192,11 +193,13 @@ def test_1001_outputs_may_begin_with_background(edgecnn: Edgecnn, tmp_path: Path
     assert edgecnn("evaluate", "net.onnx", "--data", "pictures").code == 0, "they count it"
 
 
-def test_quantizing_counts_the_background_away_too(edgecnn: Edgecnn, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "pictures", list(range(8)))
+def test_quantizing_counts_the_background_away_too(
+    edgecnn: Edgecnn, tmp_path: Path, pictures: Path
+) -> None:
+    write_pictures(tmp_path / "labelled", list(range(8)))
     write_color_net(tmp_path / "net.onnx", first_output=993)
-    quantize = ("quantize", "net.onnx", "--calibration", "natural:20", "--effort", "fast")
-    labelled = ("--data", "pictures", "--json")
+    quantize = ("quantize", "net.onnx", "--calibration", pictures, "--effort", "fast")
+    labelled = ("--data", "labelled", "--json")
     said = edgecnn(*quantize, *labelled)
     assert "has 1001 outputs" in said.err
     assert not (tmp_path / "net.int8.onnx").exists(), "it is said before the work"
@@ -207,18 +210,18 @@ def test_quantizing_counts_the_background_away_too(edgecnn: Edgecnn, tmp_path: P
 
 
 def test_of_several_outputs_the_one_that_is_judged_is_named(
-    edgecnn: Edgecnn, tmp_path: Path
+    edgecnn: Edgecnn, tmp_path: Path, pictures: Path
 ) -> None:
     model = onnx.load(write_net(tmp_path / "one.onnx"))
     model.graph.output.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, ["N", 3, 1, 1]))
     onnx.save(model, tmp_path / "two.onnx")
-    write_pictures(tmp_path / "pictures", [0, 1, 2])
+    write_pictures(tmp_path / "labelled", [0, 1, 2])
     words = "two.onnx: has 2 outputs, and is judged by the first, 'y' (Nx10)"
-    said = edgecnn("evaluate", "two.onnx", "--data", "pictures", *SAID)
+    said = edgecnn("evaluate", "two.onnx", "--data", "labelled", *SAID)
     assert said.code == 0, said.err
     assert said.err.count(words) == 1
-    assert "outputs" not in edgecnn("evaluate", "one.onnx", "--data", "pictures", *SAID).err
-    said = edgecnn(*("quantize", "two.onnx", "--calibration", "natural:16", *SAID))
+    assert "outputs" not in edgecnn("evaluate", "one.onnx", "--data", "labelled", *SAID).err
+    said = edgecnn(*("quantize", "two.onnx", "--calibration", pictures, "--effort", "fast", *SAID))
     assert said.code == 0, said.err
     assert words in said.err
 

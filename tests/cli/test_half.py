@@ -38,9 +38,9 @@ def test_a_file_becomes_half_as_large_and_proves_itself(
     assert "--force" in again.err
 
 
-def test_its_json(edgecnn: Edgecnn, lenet: Path) -> None:
+def test_its_json(edgecnn: Edgecnn, lenet: Path, pictures: Path) -> None:
     shutil.copy(lenet, "net.onnx")
-    document = edgecnn("half", "net.onnx", "--json", "--calibration", "natural:20").document
+    document = edgecnn("half", "net.onnx", "--json", "--calibration", pictures).document
     assert document["format"] == 1
     assert document["output"] == "net.fp16.onnx"
     assert document["images"] == 20
@@ -49,11 +49,11 @@ def test_its_json(edgecnn: Edgecnn, lenet: Path) -> None:
     assert document["check"]["n"] == 4
 
 
-def test_int8_keeps_its_integers(edgecnn: Edgecnn, lenet: Path) -> None:
+def test_int8_keeps_its_integers(edgecnn: Edgecnn, lenet: Path, pictures: Path) -> None:
     shutil.copy(lenet, "net.onnx")
-    arguments = ("--calibration", "natural:16", "--effort", "fast", "-o", "int8.onnx")
+    arguments = ("--calibration", pictures, "--effort", "fast", "-o", "int8.onnx")
     assert edgecnn("quantize", "net.onnx", *arguments).code == 0
-    said = edgecnn("half", "int8.onnx", "-o", "both.onnx")
+    said = edgecnn("half", "int8.onnx", "--calibration", pictures, "-o", "both.onnx")
     assert said.code == 0, said.err
     assert read_contract(Path("both.onnx")).provenance["precision"] == "int8+fp16"
     assert edgecnn("verify", "both.onnx").code == 0

@@ -50,14 +50,14 @@ def test_photos_become_a_checkpoint_that_export_takes(edgecnn: Edgecnn, photos: 
 
 
 def test_a_narrow_network_for_small_images_begins_anew(edgecnn: Edgecnn, photos: Path) -> None:
-    new = ("--weights", "random", "--tune", "all", "--width", "0.25", "--size", "24")
+    new = ("--weights", "random", "--tune", "all", "--width", "0.125", "--size", "32")
     said = edgecnn(
-        *("train", "--model", "mobilenetv2", *new, "--small-input", "--epochs", "1"),
+        *("train", "--model", "vgg11", *new, "--small-input", "--epochs", "1"),
         *("--data", photos, "--threads", "1", "-o", "small.safetensors"),
     )
     assert said.code == 0, said.err
     exported = edgecnn("export", "small.safetensors")
-    assert "24x24" in exported.out
+    assert "32x32" in exported.out
     wide = edgecnn("train", "--model", "lenet5", *new, "--data", photos)
     assert "lenet5 cannot be built so" in wide.err
 

@@ -17,17 +17,17 @@ from tests import requirements
 AHEAD = BuildOptions(compute_capabilities=(86,))
 
 
-def check_builds(fp32: Path) -> None:
+def check_builds(fp32: Path, pictures: Path) -> None:
     """Build it in FP32, in INT8, and in FP16, whose answers stay; skips without the builder."""
     rtx = requirements.tensorrt_rtx()
-    images = Frames(find_calibration("natural:16", limit=16), read_contract(fp32))
-    halved = halve_model(fp32, images.tensors)
+    images = find_calibration(str(pictures), limit=16)
+    halved = halve_model(fp32, Frames(images, read_contract(fp32)).tensors)
     assert halved.parity.sqnr_db > 30  # random weights: trained ones are at 50 and more
     fp16 = fp32.with_name("fp16.onnx")
     onnx.save(halved.model, fp16)
     assert fp16.stat().st_size < 0.6 * fp32.stat().st_size
     options = QuantizeOptions(effort="fast", method="minmax", target="tensorrt")
     int8 = fp32.with_name("s8.onnx")
-    quantize(fp32, find_calibration("natural:16", seed=0), options=options, output=int8)
+    quantize(fp32, images, options=options, output=int8)
     for path in (fp32, fp16, int8):
         assert build_plan(rtx, path, options=AHEAD)[:4] == b"vtrt"

@@ -174,9 +174,9 @@ class Warned(Silent):
         self.warnings.append(text)
 
 
-def goes_on(fp32: Path, int8: Path) -> None:
+def goes_on(fp32: Path, int8: Path, pictures: Path) -> None:
     """An exported detector with random weights becomes INT8, proves itself and gives boxes."""
-    images, told = find_calibration("natural:16", seed=0), Warned()
+    images, told = find_calibration(str(pictures), limit=16), Warned()
     options = QuantizeOptions(effort="fast", method="minmax")
     quantize(fp32, images, options=options, output=int8, narrator=told)
     assert int8.stat().st_size < 0.4 * fp32.stat().st_size
@@ -192,17 +192,17 @@ def goes_on(fp32: Path, int8: Path) -> None:
         assert bool(((found.boxes >= 0) & (found.boxes <= [160, 120, 160, 120])).all())
 
 
-def test_ssdlite_goes_all_the_way(ssdlite: Path, tmp_path: Path) -> None:
-    goes_on(ssdlite, tmp_path / "int8.onnx")
+def test_ssdlite_goes_all_the_way(ssdlite: Path, pictures: Path, tmp_path: Path) -> None:
+    goes_on(ssdlite, tmp_path / "int8.onnx", pictures)
 
 
 @pytest.mark.slow
-def test_ssd300_goes_all_the_way(tmp_path: Path) -> None:
+def test_ssd300_goes_all_the_way(pictures: Path, tmp_path: Path) -> None:
     fp32 = tmp_path / "ssd300.onnx"
     result = export("ssd300_vgg16", output=fp32, options=ExportOptions(weights="random", images=2))
     assert result.exported.notes == ()
     assert result.exported.parity.rel < 5e-5
-    goes_on(fp32, tmp_path / "int8.onnx")
+    goes_on(fp32, tmp_path / "int8.onnx", pictures)
 
 
 def test_agreement_of_random_weights_is_no_fault_of_the_images() -> None:
