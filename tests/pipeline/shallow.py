@@ -9,12 +9,15 @@ from torch import nn
 from edgecnn.zoo.alexnet import AlexNet
 from edgecnn.zoo.densenet import DenseNet
 from edgecnn.zoo.efficientnet import EfficientNet
+from edgecnn.zoo.efficientnet_lite import EfficientNetLite
 from edgecnn.zoo.fractalnet import FractalNet
+from edgecnn.zoo.googlenet import GoogLeNet
 from edgecnn.zoo.mobilenetv3 import MobileNetV3, mobilenetv3_small
 from edgecnn.zoo.xception import Xception
 
 densenet = partial(DenseNet, (2, 2, 2, 2))
 efficientnet = partial(EfficientNet, 0.5, 0.3, dropout=0.2)
+efficientnet_lite = partial(EfficientNetLite, 0.5, 0.3, dropout=0.2)
 mobilenetv3 = partial(MobileNetV3, mobilenetv3_small.args[0][::3], 256)
 
 
@@ -22,6 +25,14 @@ def xception(*, num_classes: int = 1000, in_channels: int = 3) -> Xception:
     """Xception with one middle block, not eight."""
     network = Xception(num_classes=num_classes, in_channels=in_channels)
     network.middle = nn.Sequential(network.middle[0])
+    return network
+
+
+def googlenet(*, num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
+    """GoogLeNet with six blocks of nine, without its auxiliary heads."""
+    network = GoogLeNet(num_classes=num_classes, in_channels=in_channels, auxiliary=False)
+    for name in ("4b", "4c", "5a"):  # which give as many channels as they take
+        network.add_module(f"inception{name}", nn.Identity())
     return network
 
 
