@@ -14,6 +14,7 @@ from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.saturation import local_target
+from edgecnn.graph.targets import find_target
 from edgecnn.pipeline.boxes import compare_boxes
 from edgecnn.pipeline.budget import Workshop, keep_budget
 from edgecnn.pipeline.contracts import ContractOptions
@@ -50,6 +51,10 @@ class QuantizeOptions:
     against: Path | None = None
     finetune: int = 0
     contract: ContractOptions = field(default_factory=ContractOptions)
+
+    def __post_init__(self) -> None:
+        if self.target is not None:
+            find_target(self.target)  # a mistyped one is told before any image is looked at
 
 
 def target_name(options: QuantizeOptions) -> str:
@@ -100,7 +105,7 @@ class Task:
             if budget
             else None
         )
-        ranges = _read_ranges(self._options.ranges) if self._options.ranges else None
+        ranges = self._given_ranges()
         self._checkpoint = unfinished_calibration(
             self._source, self._fit.images, self._fit, self._narrator
         )
@@ -140,6 +145,16 @@ class Task:
         """The file is in its place: what would let an interrupted run go on is not needed."""
         if self._checkpoint is not None:
             self._checkpoint.forget()
+
+    def _given_ranges(self) -> Ranges | None:
+        path = self._options.ranges
+        if path is None:
+            return None
+        ranges = _read_ranges(path)
+        if ranges.calibration_sha256 != self._images.sha256:
+            mine = f"those of {self._images.name} only mend and judge"
+            self._narrator.warn(f"{path}: learnt on other images; {mine}")
+        return ranges
 
     def _finetuned(self, quantized: Quantized) -> Quantized:
         return finetuned(
