@@ -93,7 +93,7 @@ _WRITERS: Mapping[str, Callable[[Rewriter, Node], None]] = {
     "LeakyRelu": pointwise.leaky_relu,
     "Sigmoid": pointwise.function(Op.LOGISTIC, pointwise.SIGMOID),
     "Tanh": pointwise.function(Op.TANH, pointwise.TANH),
-    "HardSwish": pointwise.function(Op.HARD_SWISH),
+    "HardSwish": pointwise.hard_swish,
     "HardSigmoid": pointwise.hard_sigmoid,
     "Softmax": pointwise.softmax,
     "Mean": pointwise.mean,

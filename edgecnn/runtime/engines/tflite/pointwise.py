@@ -34,6 +34,7 @@ _BINARY: Mapping[str, tuple[Op, OptionsType]] = {
     "Min": (Op.MINIMUM, OptionsType.NONE),
 }
 _ON_INTEGERS = ("Add", "Sub", "Mul")
+_LARGEST = 127
 
 
 def binary(graph: Rewriter, node: Node) -> None:
@@ -102,6 +103,10 @@ def _float(graph: Rewriter, op: Op, kind: OptionsType, first: Value, second: Val
     return graph.emit(op, [first, second], replace(first, quant=None), options)
 
 
+def _float_like(value: Value) -> Value:
+    return replace(value, quant=None)
+
+
 def _scaled(graph: Rewriter, value: Value, factor: float) -> Value:
     constant = graph.put(np.array(factor, np.float32))
     return _float(graph, Op.MUL, OptionsType.MUL, value, constant)
@@ -127,14 +132,14 @@ def clip(graph: Rewriter, node: Node) -> None:
     graph.finish(node, value)
 
 
-def function(op: Op, fixed: Quant | None = None) -> Callable[[Rewriter, Node], None]:
-    """An operator of one input; on integers its result is `fixed`, or what the file says."""
+def function(op: Op, fixed: Quant) -> Callable[[Rewriter, Node], None]:
+    """An operator of one input, whose result is `fixed` on integers."""
 
     def write(graph: Rewriter, node: Node) -> None:
         value, sink = graph.value(node.inputs[0]), graph.sink(node)
         on_integers = value.quant is not None and sink.quant is not None
         value = value if on_integers else graph.floats(value)
-        quant = (fixed or sink.quant) if on_integers else None
+        quant = fixed if on_integers else None
         graph.finish(node, graph.emit(op, [value], replace(value, quant=quant)))
 
     return write
@@ -151,10 +156,46 @@ def leaky_relu(graph: Rewriter, node: Node) -> None:
     graph.finish(node, graph.emit(Op.LEAKY_RELU, [value], made, options))
 
 
+def hard_swish(graph: Rewriter, node: Node) -> None:
+    """HardSwish, x min(6, max(0, x + 3)) / 6: HARD_SWISH in float.
+
+    XNNPACK does not take that on integers, but it takes a sum and two products. The first product
+    is six times the answer; the second one only changes its scale, so its integers stay the same.
+    """
+    value, sink = graph.value(node.inputs[0]), graph.sink(node)
+    if value.quant is None or sink.quant is None:
+        graph.finish(node, graph.emit(Op.HARD_SWISH, [graph.floats(value)], _float_like(value)))
+        return
+    sixfold = Quant((6 * sink.quant.scale,), sink.quant.zero_point)
+    product = _on_integers(graph, Op.MUL, value, _three_more(graph, value), sixfold)
+    graph.finish(node, _on_integers(graph, Op.MUL, product, _sixth(graph), sink.quant))
+
+
+def _three_more(graph: Rewriter, value: Value) -> Value:
+    """min(6, max(0, x + 3)): saturation does the rest of it."""
+    three = graph.put(np.array(_LARGEST, np.int8), quant=Quant((3 / _LARGEST,)))
+    return _on_integers(graph, Op.ADD, value, three, Quant((6 / 255,), -128))
+
+
+def _sixth(graph: Rewriter) -> Value:
+    return graph.put(np.array(_LARGEST, np.int8), quant=Quant((1 / (6 * _LARGEST),)))
+
+
+def _on_integers(graph: Rewriter, op: Op, first: Value, second: Value, quant: Quant) -> Value:
+    kind = OptionsType.ADD if op is Op.ADD else OptionsType.MUL
+    options = Options(kind, (Number("b", Activation.NONE),))
+    return graph.emit(op, [first, second], replace(first, quant=quant), options)
+
+
 def hard_sigmoid(graph: Rewriter, node: Node) -> None:
-    """HardSigmoid, max(0, min(1, alpha x + beta)), in float: TFLite has no operator for it."""
-    value = graph.floats(graph.value(node.inputs[0]))
+    """HardSigmoid, max(0, min(1, alpha x + beta)), for which TFLite has no operator."""
+    value, sink = graph.value(node.inputs[0]), graph.sink(node)
     alpha, beta = (float(node.attributes.get(*each)) for each in (("alpha", 0.2), ("beta", 0.5)))
+    if value.quant and sink.quant and np.allclose((alpha, beta), (1 / 6, 0.5), rtol=1e-6):
+        scaled = _three_more(graph, value), _sixth(graph)
+        graph.finish(node, _on_integers(graph, Op.MUL, *scaled, sink.quant))
+        return
+    value = graph.floats(value)
     value = _scaled(graph, value, alpha)
     offset, one = (graph.put(np.array(each, np.float32)) for each in (beta, 1.0))
     options = Options(OptionsType.ADD, (Number("b", Activation.RELU),))
