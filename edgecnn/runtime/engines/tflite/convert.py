@@ -86,6 +86,7 @@ _WRITERS: Mapping[str, Callable[[Rewriter, Node], None]] = {
     "GlobalAveragePool": pools.global_average_pool,
     "ReduceMean": pools.reduce_mean,
     "Resize": pools.resize,
+    "BatchNormalization": pointwise.batch_normalization,
     "ReduceL2": pointwise.euclidean_norm,
     "LRN": pointwise.local_response_normalization,
     "Relu": pointwise.relu,

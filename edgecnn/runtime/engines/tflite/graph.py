@@ -89,6 +89,11 @@ class Rewriter:
             if node.op == "DequantizeLinear" and node.inputs[0] in graph.constants
         }
 
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's operators that the file speaks."""
+        return self._graph.header.opset
+
     def begin(self, node: Node) -> None:
         """From here on tensors carry the name of this node's output."""
         self._name = node.outputs[0]
@@ -135,6 +140,8 @@ class Rewriter:
         return Quant(scales[:1], zero_point - 128 * unsigned)
 
     def _parameters(self, node: Node) -> tuple[tuple[float, ...], int]:
+        if node.attributes.get("block_size", 0) or node.attributes.get("output_dtype", 0):
+            raise refusal(node, "has blocks, or a type of its own")
         scale = self._graph.constants.get(node.inputs[1])
         zero_points = set(self._zero_point(node).ravel().tolist())
         if scale is None or scale.dtype != np.float32 or len(zero_points) > 1:
@@ -204,7 +211,8 @@ class Rewriter:
 
     def clip_bounds(self, node: Node) -> tuple[float, float]:
         """The least and the largest value that a Clip lets through; raises EngineError."""
-        bounds = [-np.inf, np.inf]
+        # Up to opset 10 they were attributes.
+        bounds = [node.attributes.get("min", -np.inf), node.attributes.get("max", np.inf)]
         for place, name in enumerate(node.inputs[1:]):
             if name and self.constant(name) is None:
                 raise refusal(node, "has bounds that are computed")

@@ -134,6 +134,7 @@ def pad(graph: Rewriter, node: Node) -> None:
         raise refusal(node, "names axes")
     fill = graph.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
     is_constant = node.attributes.get("mode", b"constant") == b"constant"
+    fill = node.attributes.get("value", fill)  # as an attribute up to opset 10
     if not is_constant or min(pads) < 0 or (fill is not None and np.any(fill)):
         raise refusal(node, "does not add zeros")
     around = np.array(pads, np.int32).reshape(2, rank).T
@@ -152,8 +153,14 @@ def slice_(graph: Rewriter, node: Node) -> None:
     value = graph.value(node.inputs[0])
     rank = len(value.shape)
     starts, ends = _numbers(graph, node, 1), _numbers(graph, node, 2)
-    axes = _numbers(graph, node, 3) if len(node.inputs) > 3 else tuple(range(len(starts)))
-    steps = _numbers(graph, node, 4) if len(node.inputs) > 4 else (1,) * len(starts)
+    axes = (
+        _numbers(graph, node, 3)
+        if len(node.inputs) > 3 and node.inputs[3]
+        else tuple(range(len(starts)))
+    )
+    steps = (
+        _numbers(graph, node, 4) if len(node.inputs) > 4 and node.inputs[4] else (1,) * len(starts)
+    )
     if min(steps) < 1:
         raise refusal(node, "goes backwards")
     cut = [slice(0, size, 1) for size in value.shape]
@@ -192,8 +199,8 @@ def _cut_out(graph: Rewriter, value: Value, cut: list[slice]) -> Value:
 
 
 def _numbers(graph: Rewriter, node: Node, place: int) -> Shape:
-    """A constant list of integers; raises EngineError where it is computed."""
-    found = graph.constant(node.inputs[place])
+    """A constant list of integers; raises EngineError where there is none."""
+    found = graph.constant(node.inputs[place]) if len(node.inputs) > place else None
     if found is None:
-        raise refusal(node, "depends on numbers that are computed")
+        raise refusal(node, "has no constant numbers to go by")
     return tuple(int(number) for number in found.ravel())

@@ -35,6 +35,7 @@ _BINARY: Mapping[str, tuple[Op, OptionsType]] = {
 }
 _ON_INTEGERS = ("Add", "Sub", "Mul")
 _LARGEST = 127
+_SOFTMAX_OF_ONE_AXIS = 13  # before this opset it was over all axes from one on
 
 
 def binary(graph: Rewriter, node: Node) -> None:
@@ -110,6 +111,24 @@ def _float_like(value: Value) -> Value:
 def _scaled(graph: Rewriter, value: Value, factor: float) -> Value:
     constant = graph.put(np.array(factor, np.float32))
     return _float(graph, Op.MUL, OptionsType.MUL, value, constant)
+
+
+def batch_normalization(graph: Rewriter, node: Node) -> None:
+    """BatchNormalization, a product and a sum for each channel, in float."""
+    constants = [graph.constant(name) for name in node.inputs[1:]]
+    if any(each is None for each in constants) or len(node.outputs) > 1:
+        raise refusal(node, "has parameters that are computed")
+    scale, bias, mean_, variance = (np.asarray(each, np.float64) for each in constants)
+    factor = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
+    value = graph.floats(graph.value(node.inputs[0]))
+    shape = (-1, *(1,) * (len(value.shape) - 2))
+    for op, kind, numbers in (
+        (Op.MUL, OptionsType.MUL, factor),
+        (Op.ADD, OptionsType.ADD, bias - mean_ * factor),
+    ):
+        constant = _constant_like(graph, numbers.reshape(shape), value)
+        value = _float(graph, op, kind, value, constant)
+    graph.finish(node, value)
 
 
 def relu(graph: Rewriter, node: Node) -> None:
@@ -206,6 +225,8 @@ def hard_sigmoid(graph: Rewriter, node: Node) -> None:
 def softmax(graph: Rewriter, node: Node) -> None:
     """Softmax over the last axis, in float."""
     value = graph.plain(graph.floats(graph.value(node.inputs[0])))
+    if graph.opset < _SOFTMAX_OF_ONE_AXIS and len(value.shape) > 2:
+        raise refusal(node, "is of an opset where it flattens")
     default = 1 if len(value.shape) == 2 else -1
     if int(node.attributes.get("axis", default)) % len(value.shape) != len(value.shape) - 1:
         raise refusal(node, "is not over the last axis")

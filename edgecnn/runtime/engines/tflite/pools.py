@@ -66,8 +66,9 @@ def _averaging(graph: Rewriter, image: Value, over: Window, made: Value) -> Valu
 
 
 def global_average_pool(graph: Rewriter, node: Node) -> None:
-    """GlobalAveragePool: MEAN over rows and columns."""
-    _mean(graph, node, axes=(2, 3), keeps=True)
+    """GlobalAveragePool: MEAN over all but batch and channels."""
+    rank = len(graph.value(node.inputs[0]).shape)
+    _mean(graph, node, axes=tuple(range(2, rank)), keeps=True)
 
 
 def reduce_mean(graph: Rewriter, node: Node) -> None:
@@ -78,6 +79,8 @@ def reduce_mean(graph: Rewriter, node: Node) -> None:
         if told is None:
             raise refusal(node, "has axes that are computed")
         axes = tuple(int(axis) for axis in told)
+    if not axes and node.attributes.get("noop_with_empty_axes", 0):
+        raise refusal(node, "is over no axes")
     _mean(graph, node, axes=axes, keeps=bool(node.attributes.get("keepdims", 1)))
 
 
@@ -102,16 +105,20 @@ def _mean(graph: Rewriter, node: Node, *, axes: tuple[int, ...], keeps: bool) ->
 
 
 def resize(graph: Rewriter, node: Node) -> None:
-    """Resize of images by nearest neighbours, whole times larger, or linearly."""
+    """Resize of images by nearest neighbours, whole times larger, or linearly.
+
+    Of TFLite's nearest neighbours it needs the one that comes before, which both pairs mean.
+    """
     image, sink = graph.images(graph.value(node.inputs[0])), graph.sink(node)
     sizes = _resized(graph, node, image)
     mode = node.attributes.get("mode", b"nearest")
     place = node.attributes.get("coordinate_transformation_mode", b"half_pixel")
+    rounding = node.attributes.get("nearest_mode", b"round_prefer_floor")
     whole = all(to % of == 0 for to, of in zip(sizes, image.shape[2:], strict=True))
-    if mode == b"nearest" and whole and place != b"align_corners":
+    if mode == b"nearest" and whole and (place, rounding) in _NEAREST:
         op = Op.RESIZE_NEAREST_NEIGHBOR
         options = Options(OptionsType.RESIZE_NEAREST_NEIGHBOR, (Number("?", 0), Number("?", 0)))
-    elif mode == b"linear" and place in _CORNERS:
+    elif mode == b"linear" and place in _CORNERS and min(sizes) > 1:
         image = image if sink.quant is not None else graph.floats(image)
         op = Op.RESIZE_BILINEAR
         flags = tuple(Number("?", flag) for flag in _CORNERS[place])
@@ -123,6 +130,10 @@ def resize(graph: Rewriter, node: Node) -> None:
     graph.finish(node, graph.emit(op, [image, constant], made, options))
 
 
+_NEAREST = (
+    (b"asymmetric", b"floor"),
+    *((place, b"round_prefer_floor") for place in (b"half_pixel", b"pytorch_half_pixel")),
+)
 # ONNX's word -> TFLite's align_corners and half_pixel_centers.
 _CORNERS = {
     b"align_corners": (True, False),
@@ -140,9 +151,10 @@ def _resized(graph: Rewriter, node: Node, image: Value) -> tuple[int, ...]:
     if sizes is not None:
         shape = tuple(int(size) for size in sizes)
     elif scales is not None:
-        shape = tuple(
-            int(np.floor(size * scale)) for size, scale in zip(image.shape, scales, strict=True)
-        )
+        exact = np.array(image.shape) * scales.astype(np.float64)
+        if (exact != np.rint(exact)).any():
+            raise refusal(node, "makes sizes that are not whole")
+        shape = tuple(int(size) for size in exact)
     else:
         raise refusal(node, "has a size that is computed")
     if shape[:2] != image.shape[:2] or node.attributes.get("antialias", 0):
