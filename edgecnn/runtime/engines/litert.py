@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import importlib.metadata
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ NAME = "litert"
 MODEL = "model.tflite"
 
 _PACKAGE = "ai-edge-litert"
-_FORMAT = "TFLite as written in format 1"
+_FORMAT = "TFLite as written in format 1"  # counted up when `convert` writes anything else
 _DELEGATE = "DELEGATE"  # what LiteRT calls a part of the graph that XNNPACK has taken
 _STDERR = 2
 
@@ -219,9 +218,13 @@ def _refusals(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the lines that LiteRT writes to stderr, whatever its user wants to know."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    """Without the lines that LiteRT writes to stderr at each start; it has no switch for them."""
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # there is none
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, _STDERR)
         yield
