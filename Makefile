@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-auto
-.PHONY: bench-accuracy bench-calibration bench-preprocess bench-profiler soak zoo clean
+.PHONY: bench-litert bench-accuracy bench-calibration bench-preprocess bench-profiler soak zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-profiler  the profiler against bare loops and OpenVINO's benchmark_app"
 	@echo "make bench-load  loading a cached engine against loading the ONNX file"
 	@echo "make bench-auto  the engine that auto takes against other tools' (installs them beside)"
+	@echo "make bench-litert  INT8 in LiteRT and in ONNX Runtime against FP32"
 	@echo "make bench-calibration  time and memory of calibration against ONNX Runtime's (9 GB)"
 	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
 	@echo "make zoo        every network at full size through export, INT8 and the runtime"
@@ -61,6 +62,9 @@ bench-load: $(STAMP)
 
 bench-auto: $(STAMP)
 	$(BIN)/python -m benchmarks.auto_speed
+
+bench-litert: $(STAMP)
+	$(BIN)/python -m benchmarks.litert_speed
 
 bench-calibration: $(STAMP)
 	$(BIN)/python -m benchmarks.calibration

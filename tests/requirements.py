@@ -1,7 +1,7 @@
 """Libraries and tools that only some machines have: without them a test is skipped, or fails.
 
-`EDGECNN_REQUIRE` lists those that must be there (of `chromium,arm,rtx,openvino`): then nothing is
-skipped.
+`EDGECNN_REQUIRE` lists those that must be there (of `chromium,arm,rtx,openvino,litert`): then
+nothing is skipped.
 """
 
 from __future__ import annotations
@@ -33,3 +33,9 @@ def openvino() -> None:
     """OpenVINO; the engine imports it, in its own way."""
     if importlib.util.find_spec("openvino") is None:
         missing("openvino", "OpenVINO is not installed: pip install 'edgecnn[dev]'")
+
+
+def litert() -> None:
+    """LiteRT; its engine imports it."""
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        missing("litert", "LiteRT is not installed: pip install 'edgecnn[dev]'")

@@ -27,7 +27,9 @@ from typing import Any, BinaryIO, Callable, Dict, List, Optional
 Say = Callable[[Dict[str, Any]], None]
 
 PYTHONS = ("python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
-PACKAGES = ("numpy", "onnxruntime", "tensorrt", "tensorrt_rtx", "tensorrt_lean")
+PACKAGES = (
+    "numpy", "onnxruntime", "ai_edge_litert", "tensorrt", "tensorrt_rtx", "tensorrt_lean",
+)  # fmt: skip
 
 _CHUNK_BYTES = 1 << 16
 _SPARE_BYTES = 16 << 20  # a disk is not filled to its last byte

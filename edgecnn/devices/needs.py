@@ -11,7 +11,7 @@ from edgecnn.files import human_size
 from edgecnn.runtime.board import Board
 
 LEAST_PYTHON = (3, 10)
-ENGINES = ("onnxruntime", "tensorrt", "tensorrt_rtx", "tensorrt_lean")
+ENGINES = ("onnxruntime", "ai_edge_litert", "tensorrt", "tensorrt_rtx", "tensorrt_lean")
 OWN_ENVIRONMENT = "~/.edgecnn"
 
 _LEAST_FREE_BYTES = 500_000_000

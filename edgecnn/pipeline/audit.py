@@ -18,7 +18,7 @@ from edgecnn.onnxfile import model_sha256, read_header
 from edgecnn.pipeline.provenance import float_layers, quantize_step
 from edgecnn.runtime.engines.base import Layer
 from edgecnn.runtime.engines.providers import ONNXRUNTIME
-from edgecnn.runtime.layers import PROFILED, layers_of
+from edgecnn.runtime.layers import TOLD, layers_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -65,7 +65,7 @@ def audit(file: Path, *, engine: str) -> Audit | None:
     None for a float file, for an engine that does not tell, and for a graph that is none of Q, DQ
     and layers around one image. Raises what compiling the file raises.
     """
-    if engine not in PROFILED or not read_header(file).quantized:
+    if engine not in TOLD or not read_header(file).quantized:
         return None
     with contextlib.suppress(GraphError, EngineError):  # it was built: that much is sure
         model = load_onnx(file)

@@ -12,7 +12,7 @@ from edgecnn.profiling.statistics import MIN_BLOCKS, drift_interval
 
 _DRIFT = 0.05  # a smaller change between the halves of a run is no news
 _TAKEN = 0.15  # of the CPU time that runs asked for: from here on others had too much of it
-_ON_CPU = ("onnxruntime", "openvino")
+_ON_CPU = ("onnxruntime", "openvino", "litert")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ AUTO = "auto"
 _MODULES = {
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
+    "litert": ("ai_edge_litert",),
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
 }

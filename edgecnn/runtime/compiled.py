@@ -17,7 +17,8 @@ from edgecnn.runtime.facts import cpu_flags
 
 TENSORRT = ("tensorrt", "tensorrt-rtx")
 OPENVINO = ("openvino", "openvino-bf16")
-ENGINES = (ONNXRUNTIME, *OPENVINO, *TENSORRT)
+LITERT = "litert"
+ENGINES = (ONNXRUNTIME, *OPENVINO, LITERT, *TENSORRT)
 
 _GRAPH = "model.onnx"
 
@@ -34,7 +35,7 @@ class Compiled:
 
     @property
     def graph(self) -> Path:
-        """The optimised graph, the blob or the plan inside the folder."""
+        """The optimised graph, the blob, the TFLite model or the plan inside the folder."""
         return self.folder / self.name
 
 
@@ -72,6 +73,10 @@ def compile_engine(
         from edgecnn.runtime.engines import openvino
 
         return Compiled(*openvino.compile_blob(path, engine=engine, sha256=sha256), openvino.BLOB)
+    if engine == LITERT:
+        from edgecnn.runtime.engines import litert
+
+        return Compiled(*litert.compile_model(path, sha256=sha256), litert.MODEL)
     ort = _onnxruntime(engine)
     if engine != ort.NAME:
         from edgecnn.runtime.engines import ort_providers
@@ -114,6 +119,10 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
         from edgecnn.runtime.engines import openvino
 
         return openvino.open_blob(path, engine=engine, sha256=sha256, threads=threads)
+    if engine == LITERT:
+        from edgecnn.runtime.engines import litert
+
+        return litert.open_model(path, sha256=sha256, threads=threads)
     ort = _onnxruntime(engine)
     if engine != ort.NAME:
         from edgecnn.runtime.engines import ort_providers

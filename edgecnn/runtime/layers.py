@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgecnn.contract import TensorSpec
 from edgecnn.errors import EngineError
-from edgecnn.runtime.compiled import OPENVINO, compile_engine
+from edgecnn.runtime.compiled import LITERT, OPENVINO, compile_engine
 from edgecnn.runtime.engines.base import Layer, Profiled
 from edgecnn.runtime.engines.providers import ONNXRUNTIME
 from edgecnn.runtime.measure import Run, measure, middle, warm_up
@@ -23,6 +23,7 @@ from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Tensor
 
 PROFILED = (ONNXRUNTIME, *OPENVINO)
+TOLD = (*PROFILED, LITERT)  # engines that tell their layers, though not all what they take
 
 _BLOCKS = 8
 _BLOCK_NS = 80_000_000
@@ -97,8 +98,12 @@ def layer_times(model: Model, tensors: Sequence[Tensor]) -> LayerTimes:
 def layers_of(path: Path, *, engine: str, sha256: str) -> tuple[Layer, ...]:
     """The layers that an engine makes of a file, in the order in which they run.
 
-    Raises as `layer_times`, and what compiling the file raises.
+    Raises EngineError where the engine is none of `TOLD`, and what compiling the file raises.
     """
+    if engine == LITERT:
+        from edgecnn.runtime.engines import litert
+
+        return litert.layers_of(compile_engine(path, engine=engine, sha256=sha256).graph)
     profiled = _profiled(path, engine=engine, sha256=sha256, threads=1)
     profiled.run({spec.name: np.zeros(_sizes(spec), spec.dtype) for spec in profiled.inputs})
     return profiled.stop()[0]

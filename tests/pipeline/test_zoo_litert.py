@@ -1,0 +1,69 @@
+"""The zoo's networks in LiteRT, FP32 and INT8 for each kind of target, beside ONNX Runtime."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecnn.datasets.natural import natural_images
+from edgecnn.pipeline.calibration import find_calibration
+from edgecnn.pipeline.quantize import QuantizeOptions, quantize
+from edgecnn.runtime import load
+from edgecnn.zoo import ModelSpec, find
+from tests import requirements
+from tests.graph.running import sqnr_db
+from tests.pipeline.test_zoo import CASES as WHOLE
+from tests.pipeline.test_zoo import ONE_OF_EACH, SMALLER, exported
+
+Float = NDArray[np.float32]
+
+QUICK = ("lenet5", "resnet20", "squeezenet1_0", "mobilenetv1", "efficientnet_b0")
+CASES = [
+    *(pytest.param(replace(find(name), **SMALLER.get(name, {})), id=name) for name in QUICK),
+    *(
+        pytest.param(replace(find(name), **changes), id=f"{name} small", marks=pytest.mark.slow)
+        for name, changes in ONE_OF_EACH.items()
+        if name not in QUICK
+    ),
+    *(
+        pytest.param(*each.values, id=f"{each.id} whole", marks=pytest.mark.slow)
+        for each in WHOLE
+        if each.marks
+    ),
+]
+SHORT_OF_RIGHT_DB = 3.0
+
+
+@pytest.mark.parametrize("spec", CASES)
+def test_a_network_answers_as_in_onnxruntime(spec: ModelSpec, tmp_path: Path) -> None:
+    """FP32 but for the order of sums; INT8 as near as rounding at other places allows.
+
+    Two engines that round the same file rightly are each as far from FP32 as INT8 is, and their
+    errors add up: twice the noise, 3 dB, lies between them.
+    """
+    requirements.litert()
+    fp32 = exported(spec, tmp_path / "fp32.onnx").path
+    plain = answers(fp32, "onnxruntime")
+    assert sqnr_db(plain, answers(fp32, "litert")) > 80
+    for target in ("onnxruntime-x86", "onnxruntime-arm", "tensorrt"):
+        int8 = tmp_path / f"{target}.onnx"
+        options = QuantizeOptions(effort="fast", method="minmax", target=target)
+        quantize(fp32, find_calibration("natural:16", seed=0), options=options, output=int8)
+        wanted, given = answers(int8, "onnxruntime"), answers(int8, "litert")
+        off_db = sqnr_db(plain, wanted)
+        assert sqnr_db(wanted, given) > off_db - SHORT_OF_RIGHT_DB
+        assert sqnr_db(plain, given) > off_db - SHORT_OF_RIGHT_DB
+
+
+def answers(path: Path, engine: str) -> Float:
+    """All outputs on four images, each centred; the golden check passes on the way."""
+    with load(path, engine=engine, threads=1) as model:
+        assert model.verify().passed
+        height, width = model.contract.preprocess.size
+        images = natural_images(4, height=height, width=width, seed=3)
+        made = [model.outputs(model.preprocess(image)) for image in images]
+    return np.concatenate([(each - each.mean()).ravel() for outputs in made for each in outputs])
