@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.errors import FileError
+from edgecnn.errors import FileError, UsageError
 from edgecnn.runtime import cache
 
 KEY = {"sha256": "abc", "engine": "toy 1.0"}
@@ -96,6 +96,72 @@ def test_a_killed_build_leaves_a_cache_that_works(tmp_path: Path) -> None:
     folder, built = entry(KEY)
     assert built
     assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
+
+
+def used_days_ago(days: float, key: dict[str, str] = KEY) -> Path:
+    """An engine of 1000 bytes that was used for the last time so long ago."""
+    folder, _ = cache.engine_entry(key, lambda at: write_bytes(at, 1000), about="toy")
+    then = time.time() - days * 86_400
+    os.utime(folder / "about.json", (then, then))
+    return folder
+
+
+def write_bytes(folder: Path, size: int) -> None:
+    (folder / "engine.bin").write_bytes(bytes(size))
+
+
+def test_the_longest_unused_engines_make_room_and_none_of_the_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folders = {days: used_days_ago(days, KEY | {"days": str(days)}) for days in (0.9, 2, 3, 4)}
+    monkeypatch.setenv("EDGECNN_CACHE_LIMIT_GB", "4e-6")  # 4 kB: three of them, and the new one
+    newest, _ = entry(KEY)
+    assert {days for days, folder in folders.items() if folder.exists()} == {0.9, 2}
+    monkeypatch.setenv("EDGECNN_CACHE_LIMIT_GB", "0")
+    entry(KEY | {"engine": "toy 1.1"})
+    assert {days for days, folder in folders.items() if folder.exists()} == {0.9}
+    assert newest.exists()
+    assert all(path.suffix == ".lock" for path in newest.parent.glob(".*")), "nothing lies aside"
+
+
+def test_an_engine_that_is_used_stays_whatever_the_system_notes_of_accesses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = used_days_ago(30)
+    assert cache.existing_entry(KEY) == folder
+    monkeypatch.setenv("EDGECNN_CACHE_LIMIT_GB", "0")
+    entry(KEY | {"engine": "toy 1.1"})
+    assert folder.exists()
+    (kept,) = (item for item in cache.entries() if item.path == folder)
+    assert time.time() - kept.used_s < 60
+
+
+def test_a_use_is_noted_once_an_hour() -> None:
+    folder = used_days_ago(0.5 / 24)
+    before = (folder / "about.json").stat().st_mtime
+    assert not entry(KEY)[1]
+    assert (folder / "about.json").stat().st_mtime == before
+
+
+def test_under_the_limit_old_engines_stay_and_what_a_killed_build_left_goes(
+    own_cache: Path,
+) -> None:
+    folder = used_days_ago(300)
+    scratch = {days: own_cache / "engines" / f".abc-{days}" for days in (0, 2)}
+    for days, left in scratch.items():
+        left.mkdir()
+        os.utime(left, (time.time() - days * 86_400,) * 2)
+    entry(KEY | {"engine": "toy 1.1"})
+    assert folder.exists()
+    assert scratch[0].exists(), "somebody may be building there"
+    assert not scratch[2].exists()
+
+
+@pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_size_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGECNN_CACHE_LIMIT_GB", limit)
+    with pytest.raises(UsageError, match="is no size in GB"):
+        entry(KEY)
 
 
 def test_entries_are_listed_and_cleared(own_cache: Path) -> None:

@@ -58,9 +58,9 @@ def open_graph(
 
 
 class OrtEngine:
-    """A session of ONNX Runtime, by the name under which it was asked for.
+    """A session of ONNX Runtime, by the name under which it was asked for (`onnxruntime:cuda`).
 
-    `provider` says what runs its nodes.
+    `provider` says what runs its nodes, `graph` where they came from.
     """
 
     def __init__(
@@ -72,36 +72,17 @@ class OrtEngine:
         name: str = NAME,
         provider: str = CPU,
     ) -> None:
-        self._session, self._name = session, name
-        self._told = {
+        self._session = session
+        self.name = name
+        self.facts: Mapping[str, str] = {
             "engine": f"{name} {VERSION}",
             "provider": provider,
             "threads": str(threads),
             "graph": graph,
         }
-        self._inputs = tuple(_spec(item) for item in session.get_inputs())
-        self._outputs = tuple(_spec(item) for item in session.get_outputs())
-        self._output_names = [spec.name for spec in self._outputs]
-
-    @property
-    def name(self) -> str:
-        """`onnxruntime`, or with a provider `onnxruntime:cuda`."""
-        return self._name
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's inputs."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's outputs."""
-        return self._outputs
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        """Version, provider, threads and where the graph came from."""
-        return self._told
+        self.inputs = tuple(_spec(item) for item in session.get_inputs())
+        self.outputs = tuple(_spec(item) for item in session.get_outputs())
+        self._output_names = [spec.name for spec in self.outputs]
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Run once; raises EngineError with ONNX Runtime's first line."""
