@@ -25,7 +25,6 @@ from edgecnn.files import read_error, write_text
 _ABOUT = "about.json"
 _ENGINES = "engines"
 _HASHES = "hashes"
-_HASH_LENGTH = 64
 _LIMIT, _LIMIT_GB = "EDGECNN_CACHE_LIMIT_GB", 4
 _DAY_S = 86_400
 _TOUCHED_S = 3600  # so often a use is noted: flash storage need not be written at every start
@@ -38,6 +37,9 @@ _FILES = {
     "features": "features",
     "models": "model",
 }
+
+Facts = dict[str, str | None]
+"""What `remembered` keeps of a file, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +131,14 @@ def model_file(stem: str, key: Mapping[str, str]) -> Path:
     return folder / f"{stem}-{_digest(key)[:8]}.onnx"
 
 
-def remembered_sha256(
-    path: Path, sha256: Callable[[], tuple[str, bool]], *, settled_ns: int = _SETTLED_NS
-) -> str:
-    """The hash of a file, from memory while its inode, size and times are what they were then.
+def remembered(
+    path: Path, look: Callable[[], tuple[Facts, bool]], *, settled_ns: int = _SETTLED_NS
+) -> Facts:
+    """What is known of a file, from memory while its inode, size and times are what they were then.
 
-    `sha256` finds it out where it is not known, and says whether it is of this file alone; then it
-    is remembered, unless the file has changed within `settled_ns`. To read hundreds of megabytes
-    at each start would take longer than to load the engine. Raises FileError.
+    `look` finds it out, and says whether it is of this file alone; then it is remembered, unless
+    the file has changed within `settled_ns`. To read hundreds of megabytes and to walk all nodes at
+    each start would take as long as to load the engine. Raises FileError.
     """
     try:
         status = path.stat()
@@ -144,15 +146,13 @@ def remembered_sha256(
         raise read_error(path, error) from error
     stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     known = cache_dir() / _HASHES / _digest({"path": str(path.resolve()), "stamp": str(stamp)})
-    with contextlib.suppress(OSError, ValueError):
-        found = known.read_text(encoding="ascii")
-        if len(found) == _HASH_LENGTH:
-            return found
-    found, is_alone = sha256()
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return dict(json.loads(known.read_text(encoding="utf-8")))
+    found, is_alone = look()
     if is_alone and time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > settled_ns:
         with contextlib.suppress(OSError, FileError):
             known.parent.mkdir(parents=True, exist_ok=True)
-            write_text(known, found)
+            write_text(known, json.dumps(found))
     return found
 
 

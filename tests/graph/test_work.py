@@ -20,23 +20,23 @@ def saved(model: ModelProto, folder: Path) -> Path:
 
 
 def grouped(batch: int | str = 1, *, quantized: bool = False) -> ModelProto:
-    """3x3 convolution to 8 channels in two groups on 6x6, then a matrix product to 5."""
-    weight = np.zeros((8, 2, 3, 3), np.int8 if quantized else np.float32)
+    """3x3 convolution to 6 channels in three groups on 6x6, then a matrix product to 5."""
+    weight = np.zeros((6, 1, 3, 3), np.int8 if quantized else np.float32)
     tensors = {
-        "w": weight, "b": np.zeros(8, np.float32), "fc": np.zeros((8 * 36, 5), np.float32),
-        "shape": np.array([-1, 8 * 36]),
+        "w": weight, "b": np.zeros(6, np.float32), "fc": np.zeros((6 * 36, 5), np.float32),
+        "shape": np.array([-1, 6 * 36]),
     }  # fmt: skip
     nodes = []
     if quantized:
-        tensors |= {"scale": np.ones(8, np.float32), "zero": np.zeros(8, np.int8)}
+        tensors |= {"scale": np.ones(6, np.float32), "zero": np.zeros(6, np.int8)}
         nodes.append(helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["wf"], axis=0))
     nodes += [
-        helper.make_node("Conv", ["x", "wf" if quantized else "w", "b"], ["y"], group=2,
+        helper.make_node("Conv", ["x", "wf" if quantized else "w", "b"], ["y"], group=3,
                          pads=[1, 1, 1, 1]),
         helper.make_node("Reshape", ["y", "shape"], ["flat"]),
         helper.make_node("MatMul", ["flat", "fc"], ["out"]),
     ]  # fmt: skip
-    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 4, 6, 6])
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 6, 6])
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [batch, 5])
     graph = helper.make_graph(
         nodes, "net", [image], [out],
@@ -45,10 +45,10 @@ def grouped(batch: int | str = 1, *, quantized: bool = False) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
 
 
-MACS = 8 * 36 * (2 * 9) + 5 * 8 * 36
+MACS = 6 * 36 * 9 + 5 * 6 * 36
 
 
-MACS = 8 * 36 * (2 * 9) + 5 * 8 * 36
+MACS = 6 * 36 * 9 + 5 * 6 * 36
 
 
 def test_each_layer_is_counted_once_and_activations_not(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_multiply_adds_are_those_of_one_image(batch: int | str, tmp_path: Path) 
 def test_integers_count_like_floats_and_scales_are_no_parameters(tmp_path: Path) -> None:
     plain = size_of(saved(grouped(), tmp_path))
     assert plain == size_of(saved(grouped(quantized=True), tmp_path))
-    assert plain.parameters == 8 * 18 + 8 + 8 * 36 * 5
+    assert plain.parameters == 6 * 9 + 6 + 6 * 36 * 5
 
 
 def test_a_transposed_convolution_works_where_its_input_is(tmp_path: Path) -> None:
@@ -112,15 +112,15 @@ def test_a_transposed_convolution_works_where_its_input_is(tmp_path: Path) -> No
     graph = helper.make_graph(
         [maps],
         "up",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 6, 6])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 6, 6])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 12, 12])],
-        [numpy_helper.from_array(np.zeros((4, 8, 2, 2), np.float32), "w")],
+        [numpy_helper.from_array(np.zeros((3, 8, 2, 2), np.float32), "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    macs = 4 * 8 * 4 * 36
-    assert size_of(saved(model, tmp_path)) == Size(4 * 8 * 4, macs)
+    macs = 3 * 8 * 4 * 36
+    assert size_of(saved(model, tmp_path)) == Size(3 * 8 * 4, macs)
     assert work_of(tmp_path / "net.onnx") == (
-        LayerWork("dense", macs, 4 * 36 + 8 * 144 + 4 * 8 * 4),
+        LayerWork("dense", macs, 3 * 36 + 8 * 144 + 3 * 8 * 4),
     )
 
 
