@@ -65,15 +65,21 @@ def _litert(file: Path) -> tuple[Infer, Infer]:
 
     interpreter = Interpreter(model_path=str(file), num_threads=1)
     interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
-    target = interpreter.get_output_details()[0]["index"]
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def prepare(image: Any) -> Any:
+        """Channels last, and as integers, which its own users make of an image beforehand."""
+        scale, zero_point = source["quantization"]
+        pixels = np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+        return np.clip(np.rint(pixels / scale) + zero_point, -128, 127).astype(np.int8)
 
     def infer(image: Any) -> Any:
-        interpreter.set_tensor(source, image)
+        interpreter.set_tensor(source["index"], image)
         interpreter.invoke()
-        return interpreter.get_tensor(target)
+        scale, zero_point = target["quantization"]
+        return (interpreter.get_tensor(target["index"]).astype(np.float32) - zero_point) * scale
 
-    return lambda image: np.ascontiguousarray(image.transpose(0, 2, 3, 1)), infer
+    return prepare, infer
 
 
 def _ncnn(file: Path) -> tuple[Infer, Infer]:
