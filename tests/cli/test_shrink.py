@@ -33,6 +33,6 @@ def test_what_has_integers_already_is_refused(edgecnn: Edgecnn, lenet: Path) -> 
     shutil.copy(lenet, "net.onnx")
     assert edgecnn("shrink", "net.onnx").code == 0
     for verb in ("shrink", "quantize", "half"):
-        said = edgecnn(verb, "net.w8.onnx")
+        said = edgecnn(verb, "net.w8.onnx", "--calibration", "natural:16")
         assert said.code == 1, verb
         assert "it is quantized already" in said.err
