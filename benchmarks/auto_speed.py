@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy_peers import PeerError, environment_of, prepared, quantize_with
+from benchmarks.accuracy_peers import WORKER, PeerError, environment_of, prepared, quantize_with
 from benchmarks.auto_runner import Runner
 from benchmarks.networks import OUTPUT, claim_holds, files
 from edgecnn.cli.speak import Speaker
@@ -67,7 +67,7 @@ PEERS = (
     Peer("openvino", "nncf-fast-u8"),
     Peer("litert", "litert", suffix=".tflite", program=True),
     Peer("ncnn", "ncnn", suffix=".param"),
-    Peer("torch", suffix=".pt2", program=True),
+    Peer("torch.compile", suffix=".pt2", program=True),
 )
 
 
@@ -135,10 +135,11 @@ def made(peer: Peer, name: str, images: Path) -> tuple[Path, Path]:
         return Path(sys.executable), source
     home = prepared(environment_of(peer.tool), OUTPUT.resolve())
     target = OUTPUT / f"{name}.{peer.tool}{peer.suffix}"
+    has_own_tool = peer.tool == peer.engine
     if not target.exists():
-        worker = {"worker": CONVERTER} if peer.tool == peer.engine else {}
-        quantize_with(home, peer.tool, source, images, target, **worker)
-    return home if peer.tool == peer.engine else Path(sys.executable), target
+        worker = CONVERTER if has_own_tool else WORKER
+        quantize_with(home, peer.tool, source, images, target, worker=worker)
+    return home if has_own_tool else Path(sys.executable), target
 
 
 def program(name: str) -> Path:

@@ -117,7 +117,7 @@ def _torch(file: Path) -> tuple[Infer, Infer]:
 
 LOADERS: dict[str, Callable[[Path], tuple[Infer, Infer]]] = {
     "auto": _auto, "onnxruntime": _onnxruntime, "openvino": _openvino, "litert": _litert,
-    "ncnn": _ncnn, "torch": _torch,
+    "ncnn": _ncnn, "torch.compile": _torch,
 }  # fmt: skip
 
 
