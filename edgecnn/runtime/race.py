@@ -39,6 +39,11 @@ class Ratio:
         return self.low > 1 and self.value > _TELLABLE
 
     @property
+    def seems_longer(self) -> bool:
+        """Whether it takes more time as far as is known, sure or not, and by enough to tell."""
+        return self.value > _TELLABLE
+
+    @property
     def told(self) -> str:
         """`0.81x (0.79-0.83)`."""
         return f"{self.value:.2f}x ({self.low:.2f}-{self.high:.2f})"
