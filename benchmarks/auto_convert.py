@@ -5,8 +5,10 @@ python auto_convert.py TOOL SOURCE IMAGES.npy TARGET
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,14 +46,12 @@ def _ncnn(source: Path, images: Any, target: Path) -> None:
     assert package is not None
     assert package.origin is not None
     shape = ",".join(map(str, images[:1].shape))
-    subprocess.run(
-        [
-            str(Path(package.origin).with_name("pnnx")), str(source), f"inputshape=[{shape}]",
-            f"ncnnparam={target}", f"ncnnbin={target.with_suffix('.bin')}",
-        ],
-        check=True,
-        cwd=target.parent,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:  # it writes a dozen files beside its source
+        local = shutil.copy(source, scratch)
+        weights = target.with_suffix(".bin")
+        program = str(Path(package.origin).with_name("pnnx"))
+        outputs = (f"ncnnparam={target}", f"ncnnbin={weights}")
+        subprocess.run([program, local, f"inputshape=[{shape}]", *outputs], check=True, cwd=scratch)
 
 
 TOOLS: dict[str, Callable[[Path, Any, Path], None]] = {"litert": _litert, "ncnn": _ncnn}
