@@ -15,6 +15,8 @@ LIMIT_S = 1800
 _ENVIRONMENTS = {
     "nncf": (("nncf", "onnx", "onnxruntime", "sympy"), ""),
     "modelopt": (("nvidia-modelopt[onnx]", "torch"), "torch=="),
+    "litert": (("litert-torch==0.10.0", "torch"), "torch=="),
+    "ncnn": (("--no-deps", "ncnn", "pnnx", "numpy"), ""),  # pnnx's program needs no PyTorch
 }
 
 
@@ -24,7 +26,8 @@ class PeerError(Exception):
 
 def environment_of(tool: str) -> str:
     """The environment that a tool runs in."""
-    return "modelopt" if tool.startswith("modelopt") else "nncf"
+    name = tool.partition("-")[0]
+    return name if name in _ENVIRONMENTS else "nncf"
 
 
 def prepared(name: str, folder: Path) -> Path:
@@ -42,23 +45,26 @@ def prepared(name: str, folder: Path) -> Path:
         command = [str(python), "-m", "pip", "install", "-q", "-c", str(constraints), *packages]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
-            failed.write_text(_last_line(run.stderr), encoding="utf-8")
+            failed.write_text(last_line(run.stderr), encoding="utf-8")
             return prepared(name, folder)
         done.touch()
     return python
 
 
-def quantize_with(python: Path, tool: str, source: Path, images: Path, output: Path) -> None:
+def quantize_with(
+    python: Path, tool: str, source: Path, images: Path, output: Path, *, worker: Path = WORKER
+) -> None:
     """Let a peer quantize a file; raises PeerError where it fails or takes too long."""
-    command = [str(part) for part in (python, WORKER, tool, source, images, output)]
+    command = [str(part) for part in (python, worker, tool, source, images, output)]
     try:
         run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     except subprocess.TimeoutExpired as error:
         raise PeerError(f"not done in {LIMIT_S} s") from error
     if run.returncode or not output.exists():
-        raise PeerError(_last_line(run.stderr))
+        raise PeerError(last_line(run.stderr))
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """What a program said last: its error."""
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1][:200] if lines else f"no message from {sys.executable}"

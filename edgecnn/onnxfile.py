@@ -45,7 +45,8 @@ _DAMAGED = "copy or export the file again"
 class Header:
     """What stands at the top of an ONNX file, without its weights.
 
-    `half_scales` says that some of its INT8 has float16 scales.
+    `quantized` says that there is INT8 in it, `weights_only` that only weights are, `half_scales`
+    that some of its scales are float16.
     """
 
     ir_version: int
@@ -56,6 +57,12 @@ class Header:
     quantized: bool
     external: tuple[str, ...] = ()
     half_scales: bool = False
+    weights_only: bool = False
+
+    @property
+    def computes_integers(self) -> bool:
+        """Whether layers are computed in INT8."""
+        return self.quantized and not self.weights_only
 
 
 def read_header(path: Path) -> Header:
@@ -79,7 +86,11 @@ def has_contract(path: Path) -> bool:
 
 def read_contract(path: Path) -> Contract:
     """The contract inside a file; raises ContractError where there is none or it is damaged."""
-    text = read_header(path).metadata.get(METADATA_KEY)
+    return contract_from(read_header(path).metadata.get(METADATA_KEY), path)
+
+
+def contract_from(text: str | None, path: Path) -> Contract:
+    """The contract that stands in a file as this text; raises ContractError as `read_contract`."""
     if text is None:
         raise ContractError(
             f"{path}: an ONNX file without an edgecnn contract",
@@ -121,7 +132,8 @@ _TENSOR_DIMS, _TENSOR_DTYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2,
 _TENSOR_LOCATION, _EXTERNAL = 14, 1  # and the value that means a file of its own
 _FLOAT16 = 10
 _SCALED_OPS, _SCALE = ("QuantizeLinear", "DequantizeLinear"), 1  # and which input the scale is
-_QUANTIZED_OPS = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "DynamicQuantizeLinear")
+_INTEGER_OPS = ("QuantizeLinear", "QLinearConv", "DynamicQuantizeLinear")
+_UNPACKING_OP = "DequantizeLinear"
 
 
 def _header(data: memoryview, path: Path) -> Header:
@@ -165,7 +177,7 @@ class _Walker:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._quantized = False
+        self._quantized = self._unpacks = False
         self._external: set[str] = set()
         self._scales: set[str] = set()
         self._half: set[str] = set()
@@ -182,9 +194,10 @@ class _Walker:
             metadata,
             inputs,
             outputs,
-            self._quantized,
+            self._quantized or self._unpacks,
             external,
             half_scales=not self._scales.isdisjoint(self._half),
+            weights_only=self._unpacks and not self._quantized,
         )
 
     def _graph(
@@ -216,7 +229,8 @@ class _Walker:
                 outputs.append(decode(field.payload))
             elif field.number == _NODE_ATTRIBUTE:
                 self._attribute(field.payload, depth=depth)
-        self._quantized |= op in _QUANTIZED_OPS
+        self._quantized |= op in _INTEGER_OPS
+        self._unpacks |= op == _UNPACKING_OP
         if op in _SCALED_OPS:
             self._scales.update(inputs[_SCALE : _SCALE + 1])
         elif op == "Constant" and self._halves > halves:  # its tensor has no name of its own

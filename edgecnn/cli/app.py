@@ -24,6 +24,7 @@ from edgecnn.cli import (
     quantize,
     recipes,
     reports,
+    shrink,
     train,
     use,
 )
@@ -66,6 +67,7 @@ for command in (
     calibrate.calibrate,
     quantize.quantize,
     half.half,
+    shrink.shrink,
     build.compile_,
     measure.evaluate,
     measure.profile,

@@ -118,9 +118,8 @@ def _compile(
     if force and not compiled.built:
         cache.discard(compiled.folder)
         compiled = built()
-    size_bytes = compiled.graph.stat().st_size
     state = "built" if compiled.built else "already there"
-    speaker.line("compile", f"{file} for {engine}: {state}, {human_size(size_bytes)}")
+    speaker.line("compile", f"{file} for {engine}: {state}, {human_size(compiled.size_bytes)}")
     found = _audit(file, engine)
     if found is not None:
         _tell_audit(speaker, found)
@@ -129,7 +128,7 @@ def _compile(
         "engine": engine,
         "built": compiled.built,
         "path": str(compiled.graph),
-        "size_bytes": size_bytes,
+        "size_bytes": compiled.size_bytes,
         "audit": found and found.document(),
     }
 

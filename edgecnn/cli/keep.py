@@ -16,7 +16,8 @@ def cache() -> None:
 
     It lies in $EDGECNN_CACHE, else in edgecnn/ of the user's cache folder. Nothing in it is
     precious: engines are built again and weights fetched again when they are needed, and an
-    interrupted calibration begins anew.
+    interrupted calibration begins anew. Engines that were not used for a day are removed, the
+    longest unused first, while all of them take more than $EDGECNN_CACHE_LIMIT_GB (4).
     """
 
 
@@ -25,15 +26,17 @@ def cache() -> None:
 def list_entries(*, speaker: Speaker) -> None:
     """List what is in the cache, the latest used first."""
     from edgecnn.files import human_size
-    from edgecnn.runtime.cache import cache_dir, entries
+    from edgecnn.runtime.cache import cache_dir, engines_limit_bytes, entries
 
-    found = entries()
+    found, limit_bytes = entries(), engines_limit_bytes()
     for entry in found:
         age_days = (time.time() - entry.used_s) / 86_400
         size = human_size(entry.size_bytes)
         speaker.print(f"{entry.kind:<11} {size:>8}  {age_days:5.1f} days  {entry.about}")
-    total = human_size(sum(entry.size_bytes for entry in found))
-    speaker.print(f"{len(found)} entries, {total}, in {cache_dir()}")
+    total_bytes = sum(entry.size_bytes for entry in found)
+    engines_bytes = sum(entry.size_bytes for entry in found if entry.kind == "engine")
+    speaker.print(f"{len(found)} entries, {human_size(total_bytes)}, in {cache_dir()}")
+    speaker.print(f"engines take {human_size(engines_bytes)}, limit {human_size(limit_bytes)}")
     listed = [
         {
             "kind": item.kind,
@@ -43,7 +46,8 @@ def list_entries(*, speaker: Speaker) -> None:
         }
         for item in found
     ]
-    speaker.result({"format": 1, "folder": str(cache_dir()), "entries": listed})
+    sizes = {"engines_bytes": engines_bytes, "engines_limit_bytes": limit_bytes}
+    speaker.result({"format": 1, "folder": str(cache_dir()), **sizes, "entries": listed})
 
 
 @cache.command()

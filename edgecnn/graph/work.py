@@ -1,4 +1,4 @@
-"""What a graph's layers do for one image: products, and the values that they move."""
+"""What a graph does for one image: its parameters, its products, and the values that it moves."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from edgecnn.errors import GraphError
 from edgecnn.graph.load import load_onnx
-from edgecnn.graph.model_io import infer_shapes, shapes_of
+from edgecnn.graph.model_io import Shape, infer_shapes, shapes_of
 
 Kind = Literal["dense", "pointwise", "depthwise", "linear", "other"]
-Shape = tuple[int | None, ...]
 
 _POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "BatchNormalization")
-_PRODUCTS = ("Gemm", "MatMul")
-_CONVOLUTIONS = ("Conv", "ConvTranspose")
+# Op type -> which of its inputs the weights are.
+_PRODUCTS = {"Gemm": 1, "MatMul": 1, "QLinearMatMul": 3, "QGemm": 3, "MatMulInteger": 1}
+_CONVOLUTIONS = {"Conv": 1, "ConvTranspose": 1, "QLinearConv": 3, "ConvInteger": 1}
+_WEIGHTS = _PRODUCTS | _CONVOLUTIONS
+_SCALED = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +33,60 @@ class LayerWork:
     values: int
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Parameters, biases included and scales not, and the MACs of one image.
+
+    Convolutions and matrix products are counted; `macs` is None where shapes are not known.
+    """
+
+    parameters: int
+    macs: int | None
+
+
 def work_of(path: Path) -> tuple[LayerWork, ...]:
     """The layers of a file; raises what loading it raises, GraphError where shapes are open.
 
     Activations, sums and joins are left out: engines do them on the way out of a layer.
     """
-    model = infer_shapes(load_onnx(path))
-    return tuple(_works(model, path))
+    return _works(load_onnx(path), path)
 
 
-def _works(model: ModelProto, path: Path) -> Iterator[LayerWork]:
+def size_of(path: Path) -> Size:
+    """How large a file's network is, in floats or in integers; raises FileError, ModelError."""
+    model = load_onnx(path)
+    try:
+        macs = sum(work.macs for work in _works(model, path))
+    except GraphError:
+        return Size(_parameters(model), None)
+    return Size(_parameters(model), macs)
+
+
+def _works(model: ModelProto, path: Path) -> tuple[LayerWork, ...]:
+    model = infer_shapes(model)
     shapes = shapes_of(model) | {
         tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer
     }
+    return tuple(_layers(model, shapes, path))
+
+
+def _layers(model: ModelProto, shapes: Mapping[str, Shape], path: Path) -> Iterator[LayerWork]:
     for node in model.graph.node:
-        if node.op_type in (*_CONVOLUTIONS, *_PRODUCTS, *_POOLS):
-            sizes = [_sizes(shapes, name, path) for name in (*node.input[:2], node.output[0])]
-            yield _work(node, sizes[0], sizes[-2], sizes[-1])
+        if node.op_type in _WEIGHTS or node.op_type in _POOLS:
+            weight = node.input[_WEIGHTS.get(node.op_type, 0)]
+            names = (node.input[0], weight, node.output[0])
+            yield _work(node, *(_sizes(shapes, name, path) for name in names))
 
 
 def _work(
     node: NodeProto, source: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...]
 ) -> LayerWork:
+    moved = math.prod(source) + math.prod(output)
     if node.op_type in _POOLS:
-        return LayerWork("other", 0, math.prod(source) + math.prod(output))
-    values = math.prod(source) + math.prod(weight) + math.prod(output)
+        return LayerWork("other", 0, moved)
+    values = moved + math.prod(weight)
     if node.op_type in _PRODUCTS:
-        return LayerWork("linear", math.prod(weight) * math.prod(output[:-1]), values)
+        return LayerWork("linear", math.prod(output[1:]) * source[-1], values)
     # The weights slide over the output; those of a transposed convolution over the input.
     places = (source if node.op_type == "ConvTranspose" else output)[2:]
     return LayerWork(_kind(node, weight), math.prod(weight) * math.prod(places), values)
@@ -78,3 +107,14 @@ def _sizes(shapes: Mapping[str, Shape], name: str, path: Path) -> tuple[int, ...
             f"{path}: the shape of {name} is not known", hint="export it with a fixed input size"
         )
     return (1 if first is None else first, *(size for size in rest if size is not None))
+
+
+def _parameters(model: ModelProto) -> int:
+    scales = {
+        name for node in model.graph.node if node.op_type in _SCALED for name in node.input[1:]
+    }
+    return sum(
+        math.prod(tensor.dims)
+        for tensor in model.graph.initializer
+        if tensor.name not in scales and tensor.data_type != TensorProto.INT64  # a shape or axes
+    )

@@ -62,10 +62,10 @@ class Audit:
 def audit(file: Path, *, engine: str) -> Audit | None:
     """Look at what an engine made of an INT8 file.
 
-    None for a float file, for an engine that does not tell, and for a graph that is none of Q, DQ
-    and layers around one image. Raises what compiling the file raises.
+    None for a file that is computed in floats, for an engine that does not tell, and for a graph
+    that is none of Q, DQ and layers around one image. Raises what compiling the file raises.
     """
-    if engine not in TOLD or not read_header(file).quantized:
+    if engine not in TOLD or not read_header(file).computes_integers:
         return None
     with contextlib.suppress(GraphError, EngineError):  # it was built: that much is sure
         model = load_onnx(file)

@@ -92,10 +92,16 @@ def contract_from_options(header: Header, options: ContractOptions, *, name: str
         labels=_labels(options, header.outputs, is_detector=detection is not None),
         provenance={
             "model": name,
-            "precision": "int8" if header.quantized else "fp32",
+            "precision": _precision(header),
             "weights": {"source": "given file"},
         },
     )
+
+
+def _precision(header: Header) -> str:
+    if header.weights_only:
+        return "w8"
+    return "int8" if header.quantized else "fp32"
 
 
 def task_of(outputs: tuple[TensorSpec, ...], detection: Detection | None) -> Task:

@@ -129,7 +129,7 @@ def explain_time(file: Path, *, options: TimeOptions | None = None) -> TimeExpla
         times = layer_times(model, [model.preprocess(image) for image in images])
         engine, facts = model.engine.name, model.facts
     graph = load_onnx(file)
-    explained = _Explained(graph, times, quantized=read_header(file).quantized)
+    explained = _Explained(graph, times, quantized=read_header(file).computes_integers)
     why = _why(graph, file, engine)
     return TimeExplanation(
         file=file,

@@ -51,7 +51,9 @@ class Fastest:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Which of two files of one network to take: `ratio` is the INT8 file's time over the other's.
+    """Which file of a network to take: `ratio` is its INT8 file's time over its float file's.
+
+    Of several each is the fastest.
 
     INT8 is taken only where it surely takes less time.
     """
@@ -133,15 +135,15 @@ def _chosen(path: Path, options: FastestOptions) -> Fastest:
 
 
 def _verdicts(files: Sequence[Fastest]) -> Iterator[Verdict]:
-    """Each INT8 file against the fastest float file of its network, each on its own engine."""
-    for integer in files:
-        plain = [
-            each
-            for each in files
-            if not each.is_integer and each.contract.name == integer.contract.name
-        ]
-        if integer.is_integer and plain:
-            best = min(plain, key=lambda each: each.p50_ms)
+    """Of each network its fastest INT8 file against its fastest float file."""
+    for name in dict.fromkeys(each.contract.name for each in files):
+        network = [each for each in files if each.contract.name == name]
+        integers = [each for each in network if each.is_integer]
+        plain = [each for each in network if not each.is_integer]
+        if integers and plain:
+            integer, best = (
+                min(group, key=lambda each: each.p50_ms) for group in (integers, plain)
+            )
             yield Verdict(integer, best, _compare(integer, best))
 
 

@@ -11,7 +11,8 @@ from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
 from edgecnn.files import human_size, sha256_of
 from edgecnn.graph.half import Halved, Kept, halve_model
-from edgecnn.pipeline.contracts import ContractOptions, contract_of
+from edgecnn.onnxfile import read_header
+from edgecnn.pipeline.contracts import ContractOptions, contract_of, float_contract
 from edgecnn.pipeline.export import check_target
 from edgecnn.pipeline.frames import split_frames
 from edgecnn.pipeline.naming import naming
@@ -60,7 +61,11 @@ def half(
     options, narrator, started_s = options or HalfOptions(), narrator or Silent(), time.monotonic()
     target = output or source.with_name(f"{source.stem}.fp16.onnx")
     check_target(target, force=force, source=source)
-    contract = contract_of(source, options.contract)
+    contract = (
+        contract_of(source, options.contract)
+        if read_header(source).computes_integers
+        else float_contract(source, options.contract)
+    )
     halved = _halved(source, contract, images, options, narrator)
     _tell(halved, images, narrator)
     draft = _draft(source, contract, images, halved, options)

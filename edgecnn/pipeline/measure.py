@@ -18,7 +18,7 @@ from edgecnn.devices.find import facts_of, open_device
 from edgecnn.devices.throttling import throttle_causes
 from edgecnn.errors import DataError, FileError, ModelError
 from edgecnn.files import human_size
-from edgecnn.graph.operations import operations
+from edgecnn.graph.work import size_of
 from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
 from edgecnn.pipeline.hearing import Hearing, unfinished_profile
 from edgecnn.pipeline.narrator import Narrator, Silent
@@ -259,7 +259,7 @@ def _with(profile: Profile, accuracy: Evaluation | None) -> Profile:
     """A profile with what is known of its file besides its speed."""
     profile = dataclasses.replace(profile, accuracy=accuracy)
     try:
-        size = operations(Path(profile.file))
+        size = size_of(Path(profile.file))
     except (ModelError, FileError):
         return profile  # an engine that runs it has seen more in it than we can count
     return dataclasses.replace(profile, parameters=size.parameters, macs=size.macs)

@@ -2,6 +2,7 @@
 
 Nothing in it is precious: every entry can be built or fetched again. An entry is a folder that
 appears whole or not at all, so a killed build leaves nothing that could be mistaken for one.
+Engines that nobody has used for a day make room where all of them take more than a limit.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecnn.errors import FileError
+from edgecnn.errors import FileError, UsageError
 from edgecnn.files import read_error, write_text
 
 _ABOUT = "about.json"
 _ENGINES = "engines"
 _HASHES = "hashes"
-_HASH_LENGTH = 64
+_LIMIT, _LIMIT_GB = "EDGECNN_CACHE_LIMIT_GB", 4
+_DAY_S = 86_400
+_TOUCHED_S = 3600  # so often a use is noted: flash storage need not be written at every start
 _SETTLED_NS = 2_000_000_000  # a file that is younger may change again under the same times
 # Folder -> what a file in it is.
 _FILES = {
@@ -34,6 +37,9 @@ _FILES = {
     "features": "features",
     "models": "model",
 }
+
+Facts = dict[str, str | None]
+"""What `remembered` keeps of a file, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +67,41 @@ def engine_entry(
     """The folder of the engine with this key, and whether it had to be built.
 
     `about` says to people what it is. `build` is called with an empty folder to fill. Processes
-    that start together build once. Raises FileError where the cache cannot be written.
+    that start together build once. Other engines make room then, see `engines_limit_bytes`.
+    Raises FileError where the cache cannot be written, UsageError for a limit that is none.
     """
     folder = cache_dir() / _ENGINES / _digest(key)
-    if _is_whole(folder):
+    if _is_ready(folder):
         return folder, False
+    limit_bytes = engines_limit_bytes()
     try:
         with _lock(folder):
-            if _is_whole(folder):
+            if _is_ready(folder):
                 return folder, False
             _build(folder, key, build, about)
     except OSError as error:
         raise _not_writable(folder.parent, error) from error
+    _make_room(folder.parent, limit_bytes)
     return folder, True
 
 
 def existing_entry(key: Mapping[str, str]) -> Path | None:
     """The folder of the engine with this key, or None where none was built."""
     folder = cache_dir() / _ENGINES / _digest(key)
-    return folder if _is_whole(folder) else None
+    return folder if _is_ready(folder) else None
+
+
+def engines_limit_bytes() -> int:
+    """What all engines may take together: `EDGECNN_CACHE_LIMIT_GB`, else 4 GB; raises UsageError.
+
+    Those that were used within the day stay in any case.
+    """
+    text = os.environ.get(_LIMIT) or str(_LIMIT_GB)
+    with contextlib.suppress(ValueError, OverflowError):
+        limit_bytes = int(float(text) * 1e9)
+        if limit_bytes >= 0:
+            return limit_bytes
+    raise UsageError(f"{_LIMIT}={text!r} is no size in GB", hint=f"for example {_LIMIT}=10")
 
 
 def timing_file(name: str) -> Path:
@@ -109,14 +131,14 @@ def model_file(stem: str, key: Mapping[str, str]) -> Path:
     return folder / f"{stem}-{_digest(key)[:8]}.onnx"
 
 
-def remembered_sha256(
-    path: Path, sha256: Callable[[], tuple[str, bool]], *, settled_ns: int = _SETTLED_NS
-) -> str:
-    """The hash of a file, from memory while its inode, size and times are what they were then.
+def remembered(
+    path: Path, look: Callable[[], tuple[Facts, bool]], *, settled_ns: int = _SETTLED_NS
+) -> Facts:
+    """What is known of a file, from memory while its inode, size and times are what they were then.
 
-    `sha256` finds it out where it is not known, and says whether it is of this file alone; then it
-    is remembered, unless the file has changed within `settled_ns`. To read hundreds of megabytes
-    at each start would take longer than to load the engine. Raises FileError.
+    `look` finds it out, and says whether it is of this file alone; then it is remembered, unless
+    the file has changed within `settled_ns`. To read hundreds of megabytes and to walk all nodes at
+    each start would take as long as to load the engine. Raises FileError.
     """
     try:
         status = path.stat()
@@ -124,15 +146,13 @@ def remembered_sha256(
         raise read_error(path, error) from error
     stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     known = cache_dir() / _HASHES / _digest({"path": str(path.resolve()), "stamp": str(stamp)})
-    with contextlib.suppress(OSError, ValueError):
-        found = known.read_text(encoding="ascii")
-        if len(found) == _HASH_LENGTH:
-            return found
-    found, is_alone = sha256()
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return dict(json.loads(known.read_text(encoding="utf-8")))
+    found, is_alone = look()
     if is_alone and time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > settled_ns:
         with contextlib.suppress(OSError, FileError):
             known.parent.mkdir(parents=True, exist_ok=True)
-            write_text(known, found)
+            write_text(known, json.dumps(found))
     return found
 
 
@@ -154,8 +174,7 @@ def discard(folder: Path) -> None:
 def entries() -> tuple[Entry, ...]:
     """Everything in the cache, the latest used first."""
     root = cache_dir()
-    folders = sorted((root / _ENGINES).glob("[!.]*/"))
-    found = [_engine(folder) for folder in folders]
+    found = list(_engines(root / _ENGINES))
     for folder, kind in _FILES.items():
         files = sorted((root / folder).glob("*"))
         found += [_file(path, kind) for path in files if path.is_file()]
@@ -185,17 +204,53 @@ def _build(folder: Path, key: Mapping[str, str], build: Callable[[Path], None], 
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _make_room(engines: Path, limit_bytes: int) -> None:
+    """Remove what killed processes left, then the longest unused engines while over the limit."""
+    day_ago_s = time.time() - _DAY_S
+    for scratch in engines.glob(".*/"):
+        with contextlib.suppress(OSError):
+            if scratch.stat().st_mtime < day_ago_s:
+                discard(scratch)
+    found = sorted(_engines(engines), key=lambda entry: entry.used_s)
+    total_bytes = sum(entry.size_bytes for entry in found)
+    for entry in found:
+        if total_bytes <= limit_bytes or entry.used_s >= day_ago_s:
+            return
+        _remove(entry.path)
+        total_bytes -= entry.size_bytes
+
+
+def _remove(folder: Path) -> None:
+    """Remove an entry at once: who looks for it meanwhile finds all of it, or nothing."""
+    with contextlib.suppress(OSError):
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            folder.rename(aside)
+        finally:
+            discard(aside)
+
+
 def _digest(key: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether every file is still the one that the build wrote."""
+def _is_ready(folder: Path) -> bool:
+    """Whether every file is still the one that the build wrote; that it is used now is noted."""
     try:
         stamps = json.loads((folder / _ABOUT).read_text())["files"]
-        return all(_stamp(folder / name) == stamp for name, stamp in stamps.items())
+        is_whole = all(_stamp(folder / name) == stamp for name, stamp in stamps.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+    if is_whole:
+        _note_use(folder)
+    return is_whole
+
+
+def _note_use(folder: Path) -> None:
+    """The time of its description says when an engine was used: many systems note no access."""
+    with contextlib.suppress(OSError):  # a cache that may only be read serves all the same
+        if time.time() - (folder / _ABOUT).stat().st_mtime > _TOUCHED_S:
+            os.utime(folder / _ABOUT)
 
 
 def _stamp(path: Path) -> list[int]:
@@ -211,18 +266,19 @@ def _lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def _engines(engines: Path) -> Iterator[Entry]:
+    for folder in sorted(engines.glob("[!.]*/")):
+        with contextlib.suppress(OSError):  # removed meanwhile
+            yield _engine(folder)
+
+
 def _engine(folder: Path) -> Entry:
-    files = [path for path in folder.iterdir() if path.is_file()]
-    about = folder.name
+    about, used_s = folder.name, 0.0
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        used_s = (folder / _ABOUT).stat().st_mtime
         about = str(json.loads((folder / _ABOUT).read_text())["about"])
-    return Entry(
-        path=folder,
-        kind="engine",
-        about=about,
-        size_bytes=sum(path.stat().st_size for path in files),
-        used_s=max((path.stat().st_atime for path in files), default=0.0),
-    )
+    sizes = [path.stat().st_size for path in folder.iterdir() if path.is_file()]
+    return Entry(folder, "engine", about, sum(sizes), used_s)
 
 
 def _file(path: Path, kind: str) -> Entry:

@@ -38,6 +38,11 @@ class Compiled:
         """The optimised graph, the blob, the TFLite model or the plan inside the folder."""
         return self.folder / self.name
 
+    @property
+    def size_bytes(self) -> int:
+        """What all files of the engine take."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
 
 def compile_engine(
     path: Path,
@@ -94,7 +99,7 @@ def _optimised(ort: ModuleType, path: Path, *, sha256: str) -> Compiled:
         "sha256": sha256,
         "engine": f"onnxruntime {ort.VERSION}",
         "cpu": " ".join(sorted(cpu_flags())),
-        "options": "all optimisations",
+        "options": "all optimisations, large weights in a file of their own",
     }
 
     def build(folder: Path) -> None:

@@ -21,7 +21,7 @@ Answer = Callable[[Image], NDArray[Any]]
 # Share of the outputs' spread that another CPU may differ by. Float sums are only reordered;
 # integer kernels may round at other places (and saturate where there is no VNNI, which this finds).
 # FP16 rounds every layer's output to 11 bits, and engines differ in which of them they ever write.
-TOLERANCE = {"fp32": 1e-3, "fp16": 0.02, "int8": 0.05, "int8+fp16": 0.05}
+TOLERANCE = {"fp32": 1e-3, "w8": 1e-3, "fp16": 0.02, "int8": 0.05, "int8+fp16": 0.05}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.contract import Contract, TensorSpec
+from edgecnn.contract import METADATA_KEY, Contract, TensorSpec
 from edgecnn.errors import ContractError, EngineError
-from edgecnn.onnxfile import model_sha256, read_contract, read_header
+from edgecnn.onnxfile import contract_from, model_sha256, read_header
 from edgecnn.runtime import cache, golden
 from edgecnn.runtime.compiled import better_engine, open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
@@ -237,8 +237,8 @@ def load(
     EngineError; UsageError for an unknown engine.
     """
     path = Path(path)
-    contract = contract or read_contract(path)
-    sha256 = cache.remembered_sha256(path, lambda: _hashed(path))
+    known = cache.remembered(path, lambda: _looked_at(path))
+    contract, sha256 = contract or contract_from(known["contract"], path), known["sha256"] or ""
     if engine == "auto":
         return _fastest(path, contract, sha256=sha256, threads=threads, wait=wait)
     opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
@@ -246,9 +246,11 @@ def load(
     return Model(path, contract=contract, engine=opened, sha256=sha256)
 
 
-def _hashed(path: Path) -> tuple[str, bool]:
-    """The sha256 of a model, and whether no weights of it lie in other files."""
-    return model_sha256(path), not read_header(path).external
+def _looked_at(path: Path) -> tuple[cache.Facts, bool]:
+    """A model's sha256 and its contract, and whether no weights of it lie in other files."""
+    header = read_header(path)
+    facts = {"contract": header.metadata.get(METADATA_KEY), "sha256": model_sha256(path)}
+    return facts, not header.external
 
 
 def _fastest(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,26 +39,46 @@ class Ratio:
         return self.low > 1 and self.value > _TELLABLE
 
     @property
+    def seems_longer(self) -> bool:
+        """Whether it takes more time as far as is known, sure or not, and by enough to tell."""
+        return self.value > _TELLABLE
+
+    @property
     def told(self) -> str:
         """`0.81x (0.79-0.83)`."""
         return f"{self.value:.2f}x ({self.low:.2f}-{self.high:.2f})"
 
 
 def race(runs: Sequence[Run]) -> tuple[NDArray[np.float64], ...]:
-    """The middle latency of each run in each of BLOCKS blocks, in ms; each is warmed up first.
+    """The middle latency of each run in each of BLOCKS blocks, in ms; each is warmed up first."""
+    counts = [block_runs(run) for run in runs]
+    return take_turns([partial(timed_block, *each) for each in zip(runs, counts, strict=True)])
+
+
+def take_turns(
+    visits: Sequence[Callable[[int], Sequence[int]]],
+) -> tuple[NDArray[np.float64], ...]:
+    """The middle of the latencies (ns) that each visit gives for each of BLOCKS blocks, in ms.
 
     Who begins changes from block to block, so that nobody always follows the same neighbour.
     """
-    counts = [_block_runs(middle(warm_up(run))) for run in runs]
-    medians_ms = np.empty((len(runs), BLOCKS))
+    medians_ms = np.empty((len(visits), BLOCKS))
     for block in range(BLOCKS):
-        for offset in range(len(runs)):
-            index = (block + offset) % len(runs)
-            latencies_ns = measure(
-                runs[index], runs=counts[index], warmup=_REST, first=block * counts[index]
-            )
-            medians_ms[index, block] = np.median(latencies_ns) / 1e6
+        for offset in range(len(visits)):
+            index = (block + offset) % len(visits)
+            medians_ms[index, block] = np.median(visits[index](block)) / 1e6
     return tuple(medians_ms)
+
+
+def block_runs(run: Run) -> int:
+    """Warm a run up, and say how many of it make a block."""
+    fewest, most = _RUNS
+    return min(most, max(fewest, _BLOCK_NS // max(1, middle(warm_up(run)))))
+
+
+def timed_block(run: Run, count: int, block: int) -> tuple[int, ...]:
+    """The latencies of a block's runs in ns."""
+    return measure(run, runs=count, warmup=_REST, first=block * count)
 
 
 def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> Ratio:
@@ -69,8 +90,3 @@ def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> Ratio:
     """
     ratios = np.sort(above / below)
     return Ratio(float(np.median(ratios)), float(ratios[1]), float(ratios[-2]))
-
-
-def _block_runs(run_ns: int) -> int:
-    fewest, most = _RUNS
-    return min(most, max(fewest, _BLOCK_NS // max(1, run_ns)))

@@ -37,6 +37,17 @@ def test_it_names_the_engine_and_the_file_to_take(
     assert "the time of" in said
 
 
+def test_of_several_int8_files_the_fastest_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, integer = twins(tmp_path, integer_work=0, float_work=60)
+    (tmp_path / "slow").mkdir()
+    _, slow = twins(tmp_path / "slow", integer_work=40, float_work=0)
+    assert run(["compile", plain, slow, integer, "--engine", "auto", "--json"]) == 0
+    (take,) = json.loads(capsys.readouterr().out)["take"]
+    assert take["int8"] == take["file"] == integer
+
+
 def test_int8_that_does_not_pay_falls_back_and_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

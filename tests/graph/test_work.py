@@ -4,18 +4,51 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgecnn.errors import GraphError
-from edgecnn.graph.work import LayerWork, work_of
+from edgecnn.graph.work import LayerWork, Size, size_of, work_of
 from tests.toy import Net, depthwise
 
 
 def saved(model: ModelProto, folder: Path) -> Path:
     onnx.save(model, folder / "net.onnx")
     return folder / "net.onnx"
+
+
+def grouped(batch: int | str = 1, *, quantized: bool = False) -> ModelProto:
+    """3x3 convolution to 6 channels in three groups on 6x6, then a matrix product to 5."""
+    weight = np.zeros((6, 1, 3, 3), np.int8 if quantized else np.float32)
+    tensors = {
+        "w": weight, "b": np.zeros(6, np.float32), "fc": np.zeros((6 * 36, 5), np.float32),
+        "shape": np.array([-1, 6 * 36]),
+    }  # fmt: skip
+    nodes = []
+    if quantized:
+        tensors |= {"scale": np.ones(6, np.float32), "zero": np.zeros(6, np.int8)}
+        nodes.append(helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["wf"], axis=0))
+    nodes += [
+        helper.make_node("Conv", ["x", "wf" if quantized else "w", "b"], ["y"], group=3,
+                         pads=[1, 1, 1, 1]),
+        helper.make_node("Reshape", ["y", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "fc"], ["out"]),
+    ]  # fmt: skip
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 6, 6])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [batch, 5])
+    graph = helper.make_graph(
+        nodes, "net", [image], [out],
+        [numpy_helper.from_array(value, name) for name, value in tensors.items()],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+MACS = 6 * 36 * 9 + 5 * 6 * 36
+
+
+MACS = 6 * 36 * 9 + 5 * 6 * 36
 
 
 def test_each_layer_is_counted_once_and_activations_not(tmp_path: Path) -> None:
@@ -60,3 +93,43 @@ def test_open_sizes_are_refused_and_an_open_batch_is_one_image(tmp_path: Path) -
     model = net.model(net.head(net.relu(net.conv("image", 8))))
     with pytest.raises(GraphError, match="is not known"):
         work_of(saved(model, tmp_path))
+    assert size_of(tmp_path / "net.onnx") == Size(8 * 27 + 8 + 80 + 10, None)
+
+
+@pytest.mark.parametrize("batch", [1, 4, "N"])
+def test_multiply_adds_are_those_of_one_image(batch: int | str, tmp_path: Path) -> None:
+    assert size_of(saved(grouped(batch), tmp_path)).macs == MACS
+
+
+def test_integers_count_like_floats_and_scales_are_no_parameters(tmp_path: Path) -> None:
+    plain = size_of(saved(grouped(), tmp_path))
+    assert plain == size_of(saved(grouped(quantized=True), tmp_path))
+    assert plain.parameters == 6 * 9 + 6 + 6 * 36 * 5
+
+
+def test_a_transposed_convolution_works_where_its_input_is(tmp_path: Path) -> None:
+    maps = helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2])
+    graph = helper.make_graph(
+        [maps],
+        "up",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 12, 12])],
+        [numpy_helper.from_array(np.zeros((3, 8, 2, 2), np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    macs = 3 * 8 * 4 * 36
+    assert size_of(saved(model, tmp_path)) == Size(3 * 8 * 4, macs)
+    assert work_of(tmp_path / "net.onnx") == (
+        LayerWork("dense", macs, 3 * 36 + 8 * 144 + 3 * 8 * 4),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet5", "unet"])
+def test_a_network_of_the_zoo_counts_as_it_says(name: str, tmp_path: Path) -> None:
+    from edgecnn.pipeline.export import ExportOptions, export
+    from edgecnn.zoo.catalog import find
+    from edgecnn.zoo.describe import describe
+
+    export(name, output=tmp_path / "net.onnx", options=ExportOptions(weights="random", images=4))
+    assert size_of(tmp_path / "net.onnx").macs == describe(find(name)).macs

@@ -45,6 +45,13 @@ def test_one_that_takes_twice_as_long_is_told_to() -> None:
     assert 1.5 < found.value < 2.5
 
 
+def test_what_seems_longer_need_not_be_sure() -> None:
+    noisy = Ratio(1.15, 0.97, 1.31)
+    assert noisy.seems_longer
+    assert not noisy.is_longer
+    assert not Ratio(1.02, 1.01, 1.03).seems_longer, "no number of blocks shows so little"
+
+
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     random = np.random.default_rng(0)
     missed = 0

@@ -77,7 +77,7 @@ def open_blob(
         except FileError as error:
             why = str(error)
             break
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError, OSError):
             compiled = import_blob(folder / BLOB, engine=engine, threads=threads)
             graph = "built" if built else "cached"
             return OpenvinoEngine(compiled, engine=engine, graph=graph, threads=threads)
@@ -102,43 +102,24 @@ class OpenvinoEngine:
     """
 
     def __init__(self, compiled: Any, *, engine: str, graph: str, threads: int) -> None:
-        self._engine, self._graph, self._threads = engine, graph, threads
         self._openvino = _library()
         _check_precision(compiled, engine)
         self._request: Any = compiled.create_infer_request()
-        self._inputs = tuple(map(_spec, compiled.inputs))
-        self._outputs = tuple(map(_spec, compiled.outputs))
-
-    @property
-    def name(self) -> str:
-        """`openvino` or `openvino-bf16`."""
-        return self._engine
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's inputs."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's outputs."""
-        return self._outputs
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        """Version, device, precision of float layers, threads and where the graph came from."""
-        return {
-            "engine": f"{self._engine} {_version(self._openvino)}",
+        self.name = engine
+        self.inputs = tuple(map(_spec, compiled.inputs))
+        self.outputs = tuple(map(_spec, compiled.outputs))
+        self.facts: Mapping[str, str] = {
+            "engine": f"{engine} {_version(self._openvino)}",
             "provider": _DEVICE,
-            "float": {"f32": "fp32"}.get(PRECISIONS[self._engine], PRECISIONS[self._engine]),
-            "threads": str(self._threads),
-            "graph": self._graph,
+            "float": {"f32": "fp32"}.get(PRECISIONS[engine], PRECISIONS[engine]),
+            "threads": str(threads),
+            "graph": graph,
         }
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Run once; raises EngineError with OpenVINO's reason."""
         # OpenVINO reads our memory itself: it must lie there until the run is over.
-        held = [np.ascontiguousarray(feeds[spec.name]) for spec in self._inputs]
+        held = [np.ascontiguousarray(feeds[spec.name]) for spec in self.inputs]
         try:
             for index, value in enumerate(held):
                 tensor = self._openvino.Tensor(value, shared_memory=True)
@@ -146,12 +127,12 @@ class OpenvinoEngine:
             self._request.infer()
         except RuntimeError as error:
             raise EngineError(
-                f"{self._engine} failed: {_reason(error)}",
+                f"{self.name} failed: {_reason(error)}",
                 hint="check the input's shape and type against: edgecnn inspect FILE",
             ) from error
         return {
             spec.name: self._request.get_output_tensor(index).data
-            for index, spec in enumerate(self._outputs)
+            for index, spec in enumerate(self.outputs)
         }
 
     def counters(self) -> Sequence[Any]:

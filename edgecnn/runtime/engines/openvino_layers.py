@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.contract import TensorSpec
 from edgecnn.runtime.engines.base import Feeds, Layer
 from edgecnn.runtime.engines.openvino import OpenvinoEngine, import_blob
 
@@ -27,14 +26,10 @@ class OpenvinoProfiled:
     def __init__(self, blob: Path, *, engine: str, threads: int) -> None:
         compiled = import_blob(blob, engine=engine, threads=threads, profiled=True)
         self._engine = OpenvinoEngine(compiled, engine=engine, graph="profiled", threads=threads)
+        self.inputs = self._engine.inputs
         self._layers = _layers(compiled.get_runtime_model())
         self._runs = self._warm_runs = 0
         self._warm_ms = np.zeros(len(self._layers))
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's inputs."""
-        return self._engine.inputs
 
     def run(self, feeds: Feeds) -> None:
         """Run once; raises EngineError."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgecnn.contract import Dimension, TensorSpec
 from edgecnn.errors import EngineError, ModelError
+from edgecnn.onnxfile import read_header
 from edgecnn.runtime.engines.base import Feeds
 from edgecnn.runtime.engines.providers import ONNXRUNTIME
 from edgecnn.runtime.facts import core_count
@@ -20,6 +21,7 @@ VERSION: str = onnxruntime.__version__
 CPU = "CPUExecutionProvider"
 
 _NONE: Mapping[str, str] = {}
+_LEAST_MAPPED_BYTES = 16384  # to map many small ones would take longer than to read them
 _FATAL_ONLY = 4  # errors come as exceptions, which we tell in our own words
 _DTYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64",
@@ -36,11 +38,15 @@ def available_providers() -> tuple[str, ...]:
 def optimise(source: Path, target: Path) -> None:
     """Write the graph that ONNX Runtime makes of `source` on this CPU; raises ModelError.
 
-    Loading it with optimisations off skips that work at every start. It holds layouts of this
-    CPU and version, so it is a cache and never travels.
+    Loading it with optimisations off skips that work at every start; its large weights lie in a
+    file beside it, which is mapped into memory instead of being read. It holds layouts of this CPU
+    and version, so it is a cache and never travels.
     """
-    options = session_options(threads=1)
+    options = session_options(threads=1, weights_only=read_header(source).weights_only)
     options.optimized_model_filepath = str(target)
+    beside = "session.optimized_model_external_initializers"
+    options.add_session_config_entry(f"{beside}_file_name", f"{target.stem}.weights")
+    options.add_session_config_entry(f"{beside}_min_size_in_bytes", str(_LEAST_MAPPED_BYTES))
     open_session(source, options)
 
 
@@ -53,14 +59,15 @@ def open_graph(
     Runtime refuses the file.
     """
     threads = threads or core_count()
-    options = session_options(threads=threads, optimised=optimised)
+    weights_only = not optimised and read_header(path).weights_only
+    options = session_options(threads=threads, optimised=optimised, weights_only=weights_only)
     return OrtEngine(open_session(path, options), graph=graph, threads=threads)
 
 
 class OrtEngine:
-    """A session of ONNX Runtime, by the name under which it was asked for.
+    """A session of ONNX Runtime, by the name under which it was asked for (`onnxruntime:cuda`).
 
-    `provider` says what runs its nodes.
+    `provider` says what runs its nodes, `graph` where they came from.
     """
 
     def __init__(
@@ -72,36 +79,17 @@ class OrtEngine:
         name: str = NAME,
         provider: str = CPU,
     ) -> None:
-        self._session, self._name = session, name
-        self._told = {
+        self._session = session
+        self.name = name
+        self.facts: Mapping[str, str] = {
             "engine": f"{name} {VERSION}",
             "provider": provider,
             "threads": str(threads),
             "graph": graph,
         }
-        self._inputs = tuple(_spec(item) for item in session.get_inputs())
-        self._outputs = tuple(_spec(item) for item in session.get_outputs())
-        self._output_names = [spec.name for spec in self._outputs]
-
-    @property
-    def name(self) -> str:
-        """`onnxruntime`, or with a provider `onnxruntime:cuda`."""
-        return self._name
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's inputs."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's outputs."""
-        return self._outputs
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        """Version, provider, threads and where the graph came from."""
-        return self._told
+        self.inputs = tuple(_spec(item) for item in session.get_inputs())
+        self.outputs = tuple(_spec(item) for item in session.get_outputs())
+        self._output_names = [spec.name for spec in self.outputs]
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Run once; raises EngineError with ONNX Runtime's first line."""
@@ -119,14 +107,19 @@ class OrtEngine:
         self._session = None
 
 
-def session_options(*, threads: int, optimised: bool = False) -> Any:
-    """How a session is opened; `optimised` says that the file needs no further work."""
+def session_options(*, threads: int, optimised: bool = False, weights_only: bool = False) -> Any:
+    """How a session is opened; `optimised` says that the file needs no further work.
+
+    Weights that lie in a file as integers (`weights_only`) are made floats once, not in each run.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     level = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
+    if weights_only:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.contract import TensorSpec
 from edgecnn.errors import EngineError
 from edgecnn.runtime.engines import ort
 from edgecnn.runtime.engines.base import Feeds, Layer
@@ -33,12 +32,8 @@ class OrtProfiled:
         options.profile_file_prefix = str(Path(self._folder.name) / "profile")
         self._session = ort.open_session(graph, options)
         self._engine = ort.OrtEngine(self._session, graph="profiled", threads=threads)
+        self.inputs = self._engine.inputs
         self._runs = 0
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's inputs."""
-        return self._engine.inputs
 
     def run(self, feeds: Feeds) -> None:
         """Run once; raises EngineError."""

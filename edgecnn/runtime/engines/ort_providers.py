@@ -78,7 +78,10 @@ def _open(
 ) -> tuple[Any, dict[str, int]]:
     """A session, and how many nodes each provider runs in it: one run of zeros is looked at."""
     # XNNPACK has threads of its own, which ONNX Runtime's would only disturb.
-    options = ort.session_options(threads=1 if provider.name == "xnnpack" else threads)
+    options = ort.session_options(
+        threads=1 if provider.name == "xnnpack" else threads,
+        weights_only=read_header(path).weights_only,
+    )
     own_options = _provider_options(path, provider, folder=folder, threads=threads)
     with tempfile.TemporaryDirectory(prefix="edgecnn-") as scratch:
         options.enable_profiling = True
@@ -137,7 +140,7 @@ def _provider_options(
         return {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(folder),
-            "trt_int8_enable": str(int(read_header(path).quantized)),
+            "trt_int8_enable": str(int(read_header(path).computes_integers)),
         }
     if provider.name == "openvino":
         return {"device_type": "CPU", "precision": "FP32", "num_of_threads": str(threads)}

@@ -28,7 +28,7 @@ class SwitchingEngine:
         self._running = threading.Lock()
         self._closed = False
         self._state = "being built"
-        self._inputs, self._outputs = first.inputs, first.outputs
+        self.inputs, self.outputs = first.inputs, first.outputs
         self._thread = threading.Thread(target=self._replace, name="edgecnn build", daemon=True)
         self._thread.start()
 
@@ -36,16 +36,6 @@ class SwitchingEngine:
     def name(self) -> str:
         """The name of the engine that serves now."""
         return self._engine.name
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The first engine's inputs, which the second one shares."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The first engine's outputs, which the second one shares."""
-        return self._outputs
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -94,8 +84,8 @@ class SwitchingEngine:
     def _check(self, better: Engine) -> None:
         """Refuse an engine that takes or gives something else."""
         for kind, mine, its in (
-            ("inputs", self._inputs, better.inputs),
-            ("outputs", self._outputs, better.outputs),
+            ("inputs", self.inputs, better.inputs),
+            ("outputs", self.outputs, better.outputs),
         ):
             if _outline(mine) != _outline(its):
                 raise EngineError(

@@ -15,7 +15,7 @@ from edgecnn.errors import EngineError, FileError
 from edgecnn.files import atomic_path
 from edgecnn.runtime import cache
 from edgecnn.runtime.engines.base import Feeds
-from edgecnn.runtime.engines.cuda import Buffer, Cuda, find_gpu
+from edgecnn.runtime.engines.cuda import Buffer, Cuda, Gpu, find_gpu
 from edgecnn.runtime.engines.trt_build import MAX_BATCH
 from edgecnn.runtime.engines.trt_log import Log
 from edgecnn.runtime.engines.trt_plans import Plan, compile_plan, dotted, library
@@ -52,7 +52,8 @@ class TensorrtEngine:
 
     def __init__(self, trt: Any, plan: Plan) -> None:
         self._plan = plan
-        self._gpu = find_gpu()
+        self.name = plan.engine
+        self.facts = _facts(plan, find_gpu())
         self._cuda = Cuda()
         self._log = Log(trt)
         self._runtime = trt.Runtime(self._log.handle)
@@ -68,44 +69,17 @@ class TensorrtEngine:
         is_input = {
             name: engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for _, name in specs
         }
-        self._inputs = tuple(spec for spec, name in specs if is_input[name])
-        self._outputs = tuple(spec for spec, name in specs if not is_input[name])
+        self.inputs = tuple(spec for spec, name in specs if is_input[name])
+        self.outputs = tuple(spec for spec, name in specs if not is_input[name])
         self._buffers = self._allocate()
-
-    @property
-    def name(self) -> str:
-        """`tensorrt` or `tensorrt-rtx`."""
-        return self._plan.engine
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The plan's inputs."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The plan's outputs."""
-        return self._outputs
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        """Version, GPU, driver and where the plan came from."""
-        capability = self._gpu.compute_capability
-        return {
-            "engine": f"{self._plan.engine} {dotted(self._plan.version)}",
-            "provider": f"{self._gpu.name}, compute capability {capability / 10:.1f}",
-            "driver": self._gpu.driver,
-            "memory": "shared with the CPU" if self._gpu.integrated else "copied each run",
-            "graph": "built" if self._plan.built else "cached",
-        }
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Run once; an open batch may be of any size and is run in parts where it must.
 
         Raises EngineError where a tensor does not fit or the GPU fails.
         """
-        rows = len(feeds[self._inputs[0].name])
-        if self._inputs[0].batch is not None or rows <= MAX_BATCH:
+        rows = len(feeds[self.inputs[0].name])
+        if self.inputs[0].batch is not None or rows <= MAX_BATCH:
             return self._run(feeds)
         answers: list[dict[str, NDArray[Any]]] = []
         for start in range(0, rows, MAX_BATCH):
@@ -145,12 +119,12 @@ class TensorrtEngine:
     def _allocate(self) -> dict[str, Buffer]:
         """Memory for the largest batch; the context learns where it lies."""
         engine, context = self._engine, self._context
-        for spec in self._inputs:
+        for spec in self.inputs:
             if spec.batch is None:
                 largest = engine.get_tensor_profile_shape(spec.name, 0)[-1]
                 context.set_input_shape(spec.name, tuple(largest))
         buffers: dict[str, Buffer] = {}
-        for spec in (*self._inputs, *self._outputs):
+        for spec in (*self.inputs, *self.outputs):
             shape = tuple(context.get_tensor_shape(spec.name))
             buffers[spec.name] = self._cuda.buffer(shape, spec.dtype)
             context.set_tensor_address(spec.name, buffers[spec.name].address)
@@ -159,7 +133,7 @@ class TensorrtEngine:
     def _run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         context, cuda = self._context, self._cuda
         cuda.enter()
-        for spec in self._inputs:
+        for spec in self.inputs:
             value = feeds[spec.name]
             _check_feed(spec, value)
             if tuple(context.get_tensor_shape(spec.name)) != value.shape:
@@ -167,14 +141,24 @@ class TensorrtEngine:
             self._buffers[spec.name].host(value.shape)[...] = value
             self._buffers[spec.name].to_device(cuda.stream, value.nbytes)
         if not context.execute_async_v3(cuda.stream):
-            raise self._log.error(f"{self._plan.engine} failed")
+            raise self._log.error(f"{self.name} failed")
         answers = {}
-        for spec in self._outputs:
+        for spec in self.outputs:
             shape = tuple(context.get_tensor_shape(spec.name))
             answers[spec.name] = self._buffers[spec.name].host(shape)
             self._buffers[spec.name].to_host(cuda.stream, answers[spec.name].nbytes)
         cuda.wait()
         return answers
+
+
+def _facts(plan: Plan, gpu: Gpu) -> Mapping[str, str]:
+    return {
+        "engine": f"{plan.engine} {dotted(plan.version)}",
+        "provider": f"{gpu.name}, compute capability {gpu.compute_capability / 10:.1f}",
+        "driver": gpu.driver,
+        "memory": "shared with the CPU" if gpu.integrated else "copied each run",
+        "graph": "built" if plan.built else "cached",
+    }
 
 
 def _tensor_names(engine: Any) -> list[str]:

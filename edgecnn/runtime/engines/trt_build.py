@@ -46,7 +46,7 @@ def build_plan(
     Raises FileError or ModelError where the file is no whole ONNX model, EngineError in our words
     where TensorRT refuses it.
     """
-    is_quantized = read_header(path).quantized
+    is_quantized = read_header(path).computes_integers
     limits = workspace_ladder(options.free_bytes)
     for limit in limits:
         attempt = _Attempt(trt, path, options)
