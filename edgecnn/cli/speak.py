@@ -71,12 +71,14 @@ def _bar(label: str, unit: str) -> Iterator[Progress]:
     )
 
     counter: ProgressColumn = DownloadColumn() if unit == "B" else MofNCompleteColumn()
-    columns = (TextColumn(f"{label:<{_LABEL_WIDTH}}"), BarColumn(), counter, TimeRemainingColumn())
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), counter, TimeRemainingColumn(), TextColumn("left"))
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(label, total=None)
+        task = bars.add_task(f"{label:<{_LABEL_WIDTH}}", total=None)
 
-        def update(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
+        def update(done: int, total: int, what: str = "") -> None:
+            told = f"{printable(what) or label:<{_LABEL_WIDTH}}"
+            bars.update(task, completed=done, total=total, description=told)
 
         yield update
 
@@ -88,5 +90,5 @@ def printable(text: str) -> str:
     )
 
 
-def _ignore(done: int, total: int) -> None:
-    del done, total
+def _ignore(done: int, total: int, what: str = "") -> None:
+    del done, total, what

@@ -39,9 +39,25 @@ def count_operations(model: ModelProto) -> Operations:
     """Count a graph; the model gets the shapes of its tensors."""
     infer_shapes(model)
     shapes = {**shapes_of(model), **_constants(model)}
-    counted = [_macs(node, shapes) for node in model.graph.node]
+    counted = [node_macs(node, shapes) for node in model.graph.node]
     known = [macs for macs in counted if macs is not None]
     return Operations(_parameters(model), sum(known) if len(known) == len(counted) else None)
+
+
+def node_macs(node: NodeProto, shapes: Shapes) -> int | None:
+    """The multiply-adds of one node for one image; None where its shapes are open.
+
+    `shapes` are of all tensors, weights included; what is no convolution nor product has none.
+    """
+    if node.op_type in _CONVOLUTIONS:
+        weight = shapes.get(node.input[_CONVOLUTIONS[node.op_type]], ())
+        return _product(shapes.get(node.output[0], ())[1:], weight[1:])
+    if node.op_type == "ConvTranspose":  # its weights slide over the input
+        return _product(shapes.get(node.input[0], ())[2:], shapes.get(node.input[1], ()))
+    if node.op_type in _PRODUCTS:
+        first = shapes.get(node.input[0], ())
+        return _product(shapes.get(node.output[0], ())[1:], first[-1:])
+    return 0
 
 
 def _parameters(model: ModelProto) -> int:
@@ -57,17 +73,6 @@ def _parameters(model: ModelProto) -> int:
 
 def _constants(model: ModelProto) -> dict[str, tuple[int | None, ...]]:
     return {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-
-
-def _macs(node: NodeProto, shapes: Shapes) -> int | None:
-    """The multiply-adds of one node for one image; None where its shapes are open."""
-    if node.op_type in _CONVOLUTIONS:
-        weight = shapes.get(node.input[_CONVOLUTIONS[node.op_type]], ())
-        return _product(shapes.get(node.output[0], ())[1:], weight[1:])
-    if node.op_type in _PRODUCTS:
-        first = shapes.get(node.input[0], ())
-        return _product(shapes.get(node.output[0], ())[1:], first[-1:])
-    return 0
 
 
 def _product(outputs: tuple[int | None, ...], each: tuple[int | None, ...]) -> int | None:

@@ -21,6 +21,7 @@ from edgecnn.files import human_size
 from edgecnn.graph.operations import operations
 from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
 from edgecnn.pipeline.hearing import Hearing, unfinished_profile
+from edgecnn.pipeline.layers import joined
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
 from edgecnn.profiling.records import Evaluation, Profile, Report
@@ -257,9 +258,12 @@ def _inputs(options: ProfileOptions) -> tuple[Image, ...]:
 
 def _with(profile: Profile, accuracy: Evaluation | None) -> Profile:
     """A profile with what is known of its file besides its speed."""
-    profile = dataclasses.replace(profile, accuracy=accuracy)
+    path, layers = Path(profile.file), profile.layers
+    if layers:
+        layers = joined(layers, path, batch=profile.measurement.batch)
+    profile = dataclasses.replace(profile, accuracy=accuracy, layers=layers)
     try:
-        size = operations(Path(profile.file))
+        size = operations(path)
     except (ModelError, FileError):
         return profile  # an engine that runs it has seen more in it than we can count
     return dataclasses.replace(profile, parameters=size.parameters, macs=size.macs)

@@ -18,9 +18,12 @@ from edgecnn import __version__
 from edgecnn.errors import EdgecnnError
 from edgecnn.files import write_text
 from edgecnn.profiling.report.latencies import latency_plot
+from edgecnn.profiling.report.layer_tables import layers_section
 from edgecnn.profiling.report.pace import STRIPS, has_pace, pace_plot, strips
+from edgecnn.profiling.report.roofline import has_roofline, roofline_data, roofline_plot
 from edgecnn.profiling.report.scatter import OPERATIONS, Cost, accuracy_plot, cost_of, shown
 from edgecnn.profiling.report.spread import (
+    Datasets,
     beyond,
     blocks_data,
     blocks_plot,
@@ -59,6 +62,7 @@ def html_page(summary: Summary) -> str:
         table_note=escaped(_table_note(summary)),
         operations=_operations(summary),
         pace=_pace(summary),
+        layers=layers_section(summary),
         spreads="\n".join(_spread(index, row) for index, row in enumerate(summary.rows)),
         device=device_list(summary.report.device, summary.report.device_after),
         method=method_list(summary),
@@ -194,9 +198,16 @@ def _plots(summary: Summary) -> dict[str, Any]:
     if has_pace(summary):
         plots["pace"] = {"wide": pace_plot(summary)}
         plots |= {name: {"wide": plot} for name, plot in strips(summary).items()}
-    own = [{"spread": spread_data(row), "blocks": blocks_data(row)} for row in summary.rows]
+    own = [_own_data(row) for row in summary.rows]
     shared = {"spread": {"wide": spread_plot()}, "blocks": {"wide": blocks_plot()}}
+    if any(map(has_roofline, summary.rows)):
+        shared["roofline"] = {"wide": roofline_plot()}
     return {**plots, **shared, "own": own}
+
+
+def _own_data(row: Row) -> dict[str, Datasets]:
+    data = {"spread": spread_data(row), "blocks": blocks_data(row)}
+    return data | {"roofline": roofline_data(row)} if has_roofline(row) else data
 
 
 def _both_widths(summary: Summary, cost: Cost) -> dict[str, Any]:

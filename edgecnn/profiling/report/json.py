@@ -12,6 +12,7 @@ from typing import Any
 
 from edgecnn.contract import to_json
 from edgecnn.profiling.energy import energy_mj
+from edgecnn.profiling.layers import layers_document
 from edgecnn.profiling.records import Accuracy, Evaluation, Measurement, Paired, Profile
 from edgecnn.profiling.report.summary import Row, Summary, published_top1
 from edgecnn.profiling.statistics import Interval
@@ -80,6 +81,7 @@ def _profile(row: Row) -> dict[str, Any]:
         "energy_mj": energy_mj(profile),
         "parameters": profile.parameters,
         "macs": profile.macs,
+        "layers": layers_document(profile.layers, row.roofs),
         "contract": _contract(profile),
         "throttle_before": dict(measured.throttle_before),
         "blocks": _blocks(measured),

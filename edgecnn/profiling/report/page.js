@@ -30,6 +30,7 @@
 
   const drawAll = async () => {
     for (const box of document.querySelectorAll("[data-plot]")) {
+      if (box.closest("details:not([open])")) continue;
       await draw(box);
       await breath();
     }
@@ -61,6 +62,14 @@
   for (const button of document.querySelectorAll(".sortable button")) {
     button.addEventListener("click", () => sort(button));
   }
+
+  // What is folded away is drawn when it is opened, and all of it for paper.
+  for (const part of document.querySelectorAll("details")) {
+    part.addEventListener("toggle", drawAll);
+  }
+  window.addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details")) part.open = true;
+  });
 
   window.addEventListener("resize", drawAll);
   drawAll();

@@ -15,6 +15,7 @@ from edgecnn.profiling.compare import (
     names,
     on_front,
 )
+from edgecnn.profiling.layers import Roofs, TimedLayer, TimedLayers, roofs_of
 from edgecnn.profiling.records import Profile, Report
 from edgecnn.profiling.report.words import drops, printable
 from edgecnn.profiling.statistics import MIN_RUNS_P99
@@ -28,7 +29,7 @@ NOT_COMPARED = "not compared"
 class Row:
     """One file as all forms of the report show it; `against` is the name of its baseline.
 
-    Names and models are printable, whatever stands in the file.
+    `roofs` are those over its layers. Names and models are printable, whatever stands in the file.
     """
 
     name: str
@@ -39,6 +40,13 @@ class Row:
     against: str | None
     on_front: bool
     beaten_by: str | None
+    roofs: Roofs
+
+    @property
+    def layers(self) -> TimedLayers | None:
+        """Its layers, as far as they were asked for and could be timed."""
+        found = self.profile.layers
+        return found if found and found.layers else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ def _rows(profiles: Sequence[Profile], *, use_marked: bool) -> tuple[Row, ...]:
     called = tuple(map(printable, names(profiles)))
     base = baselines(profiles)
     latencies = tuple(map(latency, profiles))
+    roofs = _roofs(profiles)
     front, beaten = on_front(profiles, latencies), clearly_beaten(profiles, latencies)
     return tuple(
         Row(
@@ -98,9 +107,23 @@ def _rows(profiles: Sequence[Profile], *, use_marked: bool) -> tuple[Row, ...]:
             against=None if j is None else called[j],
             on_front=front[i],
             beaten_by=None if (k := beaten[i]) is None else called[k],
+            roofs=roofs[_under_one_roof(profile)],
         )
         for i, profile in enumerate(profiles)
     )
+
+
+def _under_one_roof(profile: Profile) -> tuple[str, str, int]:
+    """Files that share a device, an engine and its threads share their roofs."""
+    return profile.origin, profile.measurement.engine, profile.measurement.threads
+
+
+def _roofs(profiles: Sequence[Profile]) -> dict[tuple[str, str, int], Roofs]:
+    layers: dict[tuple[str, str, int], list[TimedLayer]] = {}
+    for profile in profiles:
+        own = layers.setdefault(_under_one_roof(profile), [])
+        own += profile.layers.layers if profile.layers else ()
+    return {key: roofs_of(found) for key, found in layers.items()}
 
 
 def published_top1(profile: Profile) -> float | None:

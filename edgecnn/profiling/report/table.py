@@ -103,7 +103,7 @@ def _file_row(row: Row, columns: Sequence[_Column]) -> str:
     profile = row.profile
     kind = profile.precision if profile.precision in ("fp32", "int8") else "other"
     name = f'<span class="swatch {kind}"></span>{escaped(row.name)}'
-    cells = "".join(f"<td{_sorted_by(column.key(row))}>{column.cell(row)}</td>"
+    cells = "".join(f"<td{sorted_by(column.key(row))}>{column.cell(row)}</td>"
                     for column in columns)  # fmt: skip
     return (
         f'<tr><th scope="row" title="{escaped(profile.file)}">{name}</th>{cells}'
@@ -111,7 +111,8 @@ def _file_row(row: Row, columns: Sequence[_Column]) -> str:
     )
 
 
-def _sorted_by(key: float | None) -> str:
+def sorted_by(key: float | None) -> str:
+    """The attribute of a cell by which its column is sorted; nothing where there is no number."""
     return "" if key is None else f' data-key="{key:.9g}"'
 
 
