@@ -15,7 +15,6 @@ from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
 from edgecnn.devices.find import facts_of, open_device
-from edgecnn.devices.throttling import throttle_causes
 from edgecnn.errors import DataError, FileError, ModelError
 from edgecnn.files import human_size
 from edgecnn.graph.operations import operations
@@ -179,24 +178,14 @@ def profile(
                 ),
             )
         after = facts_of(device)
-    causes = throttle_causes(before, after) if "throttling" in before else ()
     return Report(
         device=before,
         device_name=device.name,
         created=datetime.now().astimezone(),
-        profiles=tuple(
-            _with(_marked(item, causes), evaluations.get(item.file)) for item in profiles
-        ),
+        profiles=tuple(_with(item, evaluations.get(item.file)) for item in profiles),
         device_after=after,
         blocks_missing=hearing.blocks_missing,
     )
-
-
-def _marked(profile: Profile, causes: Sequence[str]) -> Profile:
-    """Held back by what a board tells only of a whole run."""
-    if not causes or profile.state in ("emulated", "throttled"):
-        return profile
-    return dataclasses.replace(profile, state="throttled", why="; ".join(causes))
 
 
 def _tell_push(narrator: Narrator, files: Sequence[Path], file: Path, sent: int, size: int) -> None:
