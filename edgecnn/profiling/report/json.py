@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -137,10 +138,12 @@ def _paired(paired: Paired) -> dict[str, Any]:
     }
 
 
-def _interval(interval: Interval) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
+def _interval(interval: Interval) -> dict[str, float | None]:
+    """An open end is null: JSON knows no infinity."""
+    high = interval.high if math.isfinite(interval.high) else None
+    return {"value": interval.value, "low": interval.low, "high": high}
 
 
-def _percent(accuracy: Accuracy) -> dict[str, float]:
+def _percent(accuracy: Accuracy) -> dict[str, float | None]:
     share = Interval(accuracy.value, accuracy.low, accuracy.high)
     return _interval(share.scaled(100))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -141,11 +142,12 @@ def _layer_record(number: int, layer: TimedLayer, row: Row) -> dict[str, Any]:
 
 
 def _columns(name: str, interval: Interval | None) -> dict[str, float | str]:
-    """Three columns, empty where there is nothing."""
+    """Three columns, empty where there is nothing, or no end."""
     low, high = f"{name}_low", f"{name}_high"
     if interval is None:
         return {name: "", low: "", high: ""}
-    return {name: interval.value, low: interval.low, high: interval.high}
+    upper = interval.high if math.isfinite(interval.high) else ""
+    return {name: interval.value, low: interval.low, high: upper}
 
 
 def _net_mj(energy: Mapping[str, Any]) -> float | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +126,10 @@ def _p99(row: Row) -> str:
     if latency.p99 is None:
         told = f"{latency.missing_runs} of {MIN_RUNS_P99} runs are missing"
         return f'<span class="quiet" title="{told}">{p99(row)}</span>'
-    return like(latency.p99.value, latency.p50)
+    told = like(latency.p99.value, latency.p50)
+    if math.isfinite(latency.p99.high):
+        return told
+    return f'<span title="these runs do not say how high it may be">{told}</span>'
 
 
 def _top1(row: Row) -> float | None:
