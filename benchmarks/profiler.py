@@ -188,7 +188,7 @@ def app_median_ns(file: Path, app: str, inputs: Inputs, *, kind: str) -> int:
     name = read_header(file).inputs[0].name
     done = subprocess.run(
         [app, "-m", str(file), "-i", f"{name}:{inputs.one}", "-d", "CPU", "-hint", "none",
-         "-api", "sync", "-nstreams", "1", "-nthreads", "1", "-infer_precision", kind,
+         "-api", "sync", "-nstreams", "1", "-nthreads", "1", "-infer_precision", kind, "-ip", "f32",
          "-t", str(APP_S)],
         capture_output=True, text=True, check=False, start_new_session=True,
     )  # fmt: skip

@@ -10,8 +10,10 @@ navigation until the last plot is drawn. Three times, at two widths.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,15 +57,16 @@ def _profiles() -> Iterator[Profile]:
 
 def drawn_after_ms(chromium: str, file: Path, *, width: int) -> float:
     """How long the page took by its own clock; raises RuntimeError where it complains."""
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = subprocess.Popen(
             [
                 chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
                 "--disable-background-networking", "--disable-dev-shm-usage",
                 "--enable-logging=stderr", f"--user-data-dir={profile}",
-                f"--window-size={width},900", "--remote-debugging-pipe", file.as_uri(),
+                f"--window-size={width},900", "--remote-debugging-port=0", file.as_uri(),
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,  # it has children of its own
         )  # fmt: skip
         assert browser.stderr is not None
         try:
@@ -73,7 +76,7 @@ def drawn_after_ms(chromium: str, file: Path, *, width: int) -> float:
                 if "CONSOLE" in line:
                     raise RuntimeError(line.strip())
         finally:
-            browser.kill()
+            os.killpg(browser.pid, signal.SIGKILL)
             browser.wait()
     raise RuntimeError("the browser ended before all was drawn")
 

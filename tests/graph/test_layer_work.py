@@ -68,7 +68,7 @@ def test_quantizing_and_back_moves_nothing_of_its_own() -> None:
     model = quantized(two_convolutions(), images=images)
     (layer,) = work_of_layers(model, nodes_of(model, ("first",)))
     assert layer.macs == MACS
-    assert layer.values == 2 * PLANE + WEIGHTS
+    assert layer.values == 2 * PLANE + WEIGHTS + CHANNELS, "the bias is new"
 
 
 def test_a_run_of_several_images_does_the_work_of_all_but_reads_weights_once() -> None:
