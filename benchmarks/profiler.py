@@ -38,9 +38,9 @@ from edgecnn.runtime.worker import write_frames
 
 MOST_OVERHEAD_NS = 10_000
 MOST_APART = 0.03
-PROCESSES, ROUNDS = 5, 4
+PROCESSES, ROUNDS = 4, 4
 BLOCK_NS = 400_000_000
-APP_ROUNDS, APP_S = 6, 3
+APP_ROUNDS, APP_S = 5, 3
 TINY = "lenet5"  # where what is around a run shows most
 
 Blocks = list[NDArray[np.int64]]

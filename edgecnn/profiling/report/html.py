@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from string import Template
+from types import ModuleType
 from typing import Any
 
 from edgecnn import __version__
@@ -30,7 +31,7 @@ from edgecnn.profiling.report.spread import (
     spread_data,
     spread_plot,
 )
-from edgecnn.profiling.report.style import color_of
+from edgecnn.profiling.report.style import Spec, color_of
 from edgecnn.profiling.report.summary import Row, Summary
 from edgecnn.profiling.report.table import device_list, files_table, method_list
 from edgecnn.profiling.report.text import device_line
@@ -202,7 +203,15 @@ def _plots(summary: Summary) -> dict[str, Any]:
     shared = {"spread": {"wide": spread_plot()}, "blocks": {"wide": blocks_plot()}}
     if any(map(has_roofline, summary.rows)):
         shared["roofline"] = {"wide": roofline_plot()}
-    return {**plots, **shared, "own": own}
+    return {**_as_vega({**plots, **shared}), "own": own}
+
+
+def _as_vega(plots: Mapping[str, Mapping[str, Spec]]) -> dict[str, dict[str, Spec]]:
+    """Vega-Lite worked out here once, and not by the browser for every file."""
+    vega = _vl_convert().vegalite_to_vega
+    return {
+        name: {width: vega(spec) for width, spec in forms.items()} for name, forms in plots.items()
+    }
 
 
 def _own_data(row: Row) -> dict[str, Datasets]:
@@ -227,6 +236,11 @@ def _as_data(document: Mapping[str, Any]) -> str:
 @functools.cache
 def _library() -> str:
     """Vega, Vega-Lite and vega-embed, once for all plots."""
+    bundle: str = _vl_convert().javascript_bundle()
+    return bundle.replace("</script", "<\\/script")
+
+
+def _vl_convert() -> ModuleType:
     try:
         import vl_convert
     except ImportError as error:
@@ -234,8 +248,8 @@ def _library() -> str:
             "the HTML report needs vl-convert, which is not installed",
             hint="pip install 'edgecnn[report]'",
         ) from error
-    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a wrong stub
-    return bundle.replace("</script", "<\\/script")
+    module: ModuleType = vl_convert
+    return module
 
 
 def _part(name: str) -> str:
