@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import pytest
 from edgecnn.devices import LocalDevice
 from edgecnn.devices.process import Process
 from edgecnn.profiling.energy import energy_mj
+from edgecnn.profiling.plan import Plan
 from edgecnn.profiling.run import Listener, Options, profile_files
-from tests.profiling.running import IMAGES, QUICK
+from tests.profiling.running import IMAGES, QUICK, WatchedDevice
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -127,5 +130,38 @@ def test_a_busy_process_beside_is_caught(heavy: Path) -> None:
         for other in others:
             other.kill()
             other.wait()
+    assert profile.state == "throttled"
+    assert "others took" in profile.why
+
+
+def test_a_process_that_is_held_again_and_again_is_caught(heavy: Path) -> None:
+    # As cpulimit does: stopped and continued, so that no counter of the kernel's tells of it.
+    device, done = WatchedDevice(), threading.Event()
+
+    def hold(pid: int) -> None:
+        while not done.wait(0.02):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.02)
+            os.kill(pid, signal.SIGCONT)
+
+    holding: list[threading.Thread] = []
+
+    def start(_: Plan) -> None:
+        holding.append(threading.Thread(target=hold, args=(device.started[-1].pid,)))
+        holding[0].start()
+
+    def stop(blocks: int, total: int) -> None:
+        if blocks == total:
+            done.set()
+            holding[0].join()
+
+    options = Options(threads=1, precision=1.0, time_limit_s=3)
+    (profile,) = profile_files(
+        [heavy],
+        device=device,
+        images=IMAGES,
+        options=options,
+        listener=Listener(planned=start, progress=stop),
+    )
     assert profile.state == "throttled"
     assert "others took" in profile.why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -151,10 +152,15 @@ def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
     if len(compared) <= _FEW:
         return tuple(_told(row) for row in compared)
     judged = [row for row in compared if not _is_left_out(row)]
-    left_out = len(compared) - len(judged)
-    return tuple(
-        filter(None, (_range(judged), f"{left_out} were not compared." if left_out else ""))
-    )
+    left_out = [row for row in compared if _is_left_out(row)]
+    return tuple(filter(None, (_range(judged), _left_out(left_out))))
+
+
+def _left_out(rows: Sequence[Row]) -> str:
+    """How many were not compared, and what they were: `7 were not compared: throttled.`."""
+    verdicts = [row.comparison.verdict for row in rows if row.comparison]
+    why = dict.fromkeys(verdict.removeprefix(f"{NOT_COMPARED}: ") for verdict in verdicts)
+    return f"{len(verdicts)} were not compared: {', '.join(why)}." if verdicts else ""
 
 
 def _is_left_out(row: Row) -> bool:
@@ -226,8 +232,11 @@ def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _marked(rows: Sequence[Row]) -> str:
-    marked = [_mark(row) for row in rows if row.profile.state != "stable"]
-    return f"Not a steady run: {', '.join(marked)}." if marked else ""
+    marked = [row for row in rows if row.profile.state != "stable"]
+    told = ", ".join(map(_mark, marked[:_FEW]))
+    states = Counter(row.profile.state for row in marked[_FEW:])
+    more = "".join(f", and {count} more {state}" for state, count in states.items())
+    return f"Not a steady run: {told}{more}." if marked else ""
 
 
 def _mark(row: Row) -> str:
