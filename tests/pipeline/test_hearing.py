@@ -24,7 +24,7 @@ class Bar(Silent):
         self.warnings.append(text)
 
     @contextmanager
-    def progress(self, label: str, *, unit: str = "") -> Iterator[Progress]:  # type: ignore[override]
+    def progress(self, label: str, *, unit: str = "") -> Iterator[Progress]:
         def show(done: int, total: int, what: str = "") -> None:
             self.shown.append((done, total, what))
 
@@ -48,9 +48,14 @@ def test_the_bar_names_the_file_that_is_worked_on() -> None:
 def test_what_is_kept_is_told_when_work_is_interrupted() -> None:
     bar = Bar()
     hearing = Hearing(bar, [Path("a.onnx")], Options(), keep_interrupted=False)
-    with pytest.raises(KeyboardInterrupt), hearing.listener() as listener:
-        assert listener.interrupted is None
-        assert listener.progress
-        listener.progress(3, 12)
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with hearing.listener() as listener:
+            assert listener.interrupted is None
+            assert listener.progress
+            listener.progress(3, 12)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert bar.warnings == ["interrupted: 3 blocks are kept; the same command goes on"]
