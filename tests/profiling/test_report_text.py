@@ -117,7 +117,7 @@ def test_many_marked_runs_are_named_by_three_and_counted() -> None:
         for kind in ("fp32", "int8")
     ]
     text = told(*slow).replace("\n", " ")
-    assert "net1 fp32 throttled (CPU heat: 1 time), and 5 more throttled." in text
+    assert "net1 fp32 throttled (hot), and 5 more throttled." in text
     assert "4 were not compared: throttled." in text
 
 
