@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecnn.errors import FileError, ModelError
 from edgecnn.graph.layer_work import LayerWork, work_of_layers
 from edgecnn.graph.load import load_onnx
 from edgecnn.graph.origins import origins
 from edgecnn.profiling.layers import TimedLayer, TimedLayers
+from edgecnn.runtime.engines.base import is_reformat
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 _BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4}
 
@@ -22,7 +27,8 @@ def joined(found: TimedLayers, file: Path, *, batch: int) -> TimedLayers:
     """
     try:
         graph = load_onnx(file)
-        nodes = origins(graph, [layer.nodes for layer in found.layers])
+        named = origins(graph, [layer.nodes for layer in found.layers])
+        nodes = tuple(_own(*pair) for pair in zip(found.layers, named, strict=True))
         works = work_of_layers(graph, nodes, batch=batch)
     except (ModelError, FileError):
         return found
@@ -32,6 +38,12 @@ def joined(found: TimedLayers, file: Path, *, batch: int) -> TimedLayers:
         for layer, own, work in rows
     )
     return dataclasses.replace(found, layers=layers)
+
+
+def _own(layer: TimedLayer, nodes: tuple[NodeProto, ...]) -> tuple[NodeProto, ...]:
+    """What it does itself: a change of layout bears the name of what it changes."""
+    is_other = is_reformat(layer.kind) and all(node.op_type != layer.kind for node in nodes)
+    return () if is_other else nodes
 
 
 def _with_work(layer: TimedLayer, nodes: tuple[str, ...], work: LayerWork) -> TimedLayer:
