@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-auto
-.PHONY: bench-litert bench-accuracy bench-calibration bench-preprocess bench-profiler soak zoo clean
+.PHONY: bench-litert bench-report bench-accuracy bench-calibration bench-preprocess
+.PHONY: bench-profiler soak zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -17,6 +18,7 @@ help:
 	@echo "make bench-preprocess  a frame to the network's input, against Pillow's resize"
 	@echo "make soak       a stream for 30 minutes: age of frames, memory, what is left behind"
 	@echo "make bench-profiler  the profiler against bare loops and OpenVINO's benchmark_app"
+	@echo "make bench-report  how long a report of 20 files takes to open in Chromium"
 	@echo "make bench-load  loading a cached engine against loading the ONNX file"
 	@echo "make bench-auto  the engine that auto takes against other tools' (installs them beside)"
 	@echo "make bench-litert  INT8 in LiteRT and in ONNX Runtime against FP32"
@@ -59,6 +61,9 @@ bench-profiler: $(STAMP)
 
 bench-load: $(STAMP)
 	$(BIN)/python -m benchmarks.load_time
+
+bench-report: $(STAMP)
+	$(BIN)/python -m benchmarks.report_opening
 
 bench-auto: $(STAMP)
 	$(BIN)/python -m benchmarks.auto_speed

@@ -51,9 +51,9 @@ def demo(*, speaker: Speaker, output: Path | None) -> None:
 
 
 def _reported(speaker: Speaker, target: Path, report: Report) -> dict[str, Any]:
-    from edgecnn.cli.reports import show_report
+    from edgecnn.cli.reports import Outcome, show_report
 
-    return show_report(speaker, report, [target])
+    return show_report(speaker, report, [target], Outcome())
 
 
 def _checkpoints() -> Path | None:

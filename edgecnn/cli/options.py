@@ -19,6 +19,7 @@ from edgecnn.contract import Color, Filter, Layout
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+DATA_HELP = "Labelled images: a folder per class, or a .tsv/.csv of file and class index."
 
 
 def speaking(command: _Command) -> _Command:
@@ -216,5 +217,8 @@ use_marked = click.option(
     "--use-marked",
     is_flag=True,
     help="Give verdicts on runs that drifted or were throttled or emulated, too.",
+)
+trace = click.option(
+    "--trace", type=FILE, metavar="FILE.json", help="The layers over time, for Perfetto."
 )
 plot = click.option("--plot", type=FILE, help="The plot as a picture: FILE.png or FILE.svg.")

@@ -27,6 +27,7 @@ class Outcome:
 
     output: Path | None = None
     plot: Path | None = None
+    trace: Path | None = None
     baseline: Path | None = None
     fail_if_slower: float | None = None
     allow_mixed: bool = False
@@ -38,6 +39,7 @@ class Outcome:
 @options.allow_mixed
 @options.use_marked
 @options.plot
+@options.trace
 @options.output
 @options.force
 @options.speaking
@@ -48,6 +50,7 @@ def report(
     allow_mixed: bool,
     use_marked: bool,
     plot: Path | None,
+    trace: Path | None,
     output: Path | None,
     force: bool,
 ) -> None:
@@ -63,9 +66,10 @@ def report(
     edgecnn report before.json after.json --plot both.png
     edgecnn report board.json desktop.json --allow-mixed -o both.csv
     """  # noqa: D301  \b is click's word for 'do not wrap'
-    check_outcome(Outcome(output, plot), force=force)
+    outcome = Outcome(output, plot, trace, use_marked=use_marked)
+    check_outcome(outcome, force=force)
     read = _read(files, allow_mixed=allow_mixed)
-    speaker.result(show_report(speaker, read, [output], plot=plot, use_marked=use_marked))
+    speaker.result(show_report(speaker, read, [output], outcome))
 
 
 @click.command()
@@ -139,22 +143,30 @@ def check_outcome(outcome: Outcome, *, force: bool, several: bool = False) -> No
     """
     from edgecnn.profiling.report import FORMS, PICTURES
 
-    if several and (outcome.output or outcome.plot or outcome.baseline):
+    if several and (outcome.output or outcome.plot or outcome.trace or outcome.baseline):
         raise click.UsageError(
-            "-o, --plot and --baseline are of one report: leave them out with several devices"
+            "-o, --plot, --trace and --baseline are of one report: leave them out with several "
+            "devices"
         )
     if outcome.fail_if_slower is not None and outcome.baseline is None:
         raise click.UsageError("--fail-if-slower goes with --baseline OLD.json")
-    wanted = ((outcome.output, tuple(FORMS), "-o"), (outcome.plot, PICTURES, "--plot"))
+    wanted = (
+        (outcome.output, tuple(FORMS), "-o"),
+        (outcome.plot, PICTURES, "--plot"),
+        (outcome.trace, (".json",), "--trace"),
+    )
     for path, suffixes, hint in wanted:
         if path is not None and path.suffix.lower() not in suffixes:
             known = ", ".join(f"FILE{suffix}" for suffix in suffixes)
             raise click.BadParameter(f"{path}: name it {known}", param_hint=hint)
     from edgecnn.pipeline.export import check_target
 
-    for path in (*_with_samples(outcome.output), outcome.plot):
-        if path is not None:
-            check_target(path, force=force)
+    targets = (*_all_written(outcome.output), outcome.plot, outcome.trace)
+    paths = [path for path in targets if path is not None]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise click.UsageError(f"{path} would be written twice: name them differently")
+        check_target(path, force=force)
     if outcome.baseline is not None:
         from edgecnn.profiling.report import read_report
 
@@ -171,9 +183,7 @@ def show_outcome(speaker: Speaker, report: Report, outcome: Outcome) -> None:
     targets = _with_samples(outcome.output)
     if not targets and not speaker.as_json:  # with --json nobody asked for a file, unless -o did
         targets = _with_samples(Path(report_name(report.created)))
-    document = show_report(
-        speaker, report, targets, plot=outcome.plot, use_marked=outcome.use_marked
-    )
+    document = show_report(speaker, report, targets, outcome)
     if outcome.baseline is None:
         speaker.result(document)
     else:
@@ -192,7 +202,8 @@ def show_several(speaker: Speaker, found: Several, *, use_marked: bool) -> None:
         plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in report.device_name)
         name = Path(report_name(report.created))
         target = None if speaker.as_json else name.with_stem(f"{name.stem}-{plain}")
-        documents.append(show_report(speaker, report, _with_samples(target), use_marked=use_marked))
+        outcome = Outcome(use_marked=use_marked)
+        documents.append(show_report(speaker, report, _with_samples(target), outcome))
     speaker.result({"format": 1, "reports": documents})
     for error in found.errors[1:]:
         speaker.warn(f"{error}  ({error.hint})")
@@ -204,30 +215,31 @@ def show_report(
     speaker: Speaker,
     report: Report,
     targets: Sequence[Path | None],
-    *,
-    plot: Path | None = None,
-    use_marked: bool = False,
+    outcome: Outcome,
 ) -> dict[str, Any]:
     """Print the table, write the report in each form and return the document for `--json`."""
     from edgecnn.profiling.report import profile_document, profile_table, summarize, write_report
 
-    summary = summarize(report, use_marked=use_marked)
+    summary = summarize(report, use_marked=outcome.use_marked)
     speaker.print(f"\n{profile_table(summary)}")
     written = [target for target in targets if target is not None]
     for target in written:
         write_report(summary, target)
     if written:
         speaker.print(f"Report: {', '.join(str(target) for target in reversed(written))}")
-    if plot is not None:
-        _draw(speaker, summary, plot)
+    _draw(speaker, summary, outcome)
     return profile_document(summary)
 
 
-def _draw(speaker: Speaker, summary: Summary, plot: Path) -> None:
-    from edgecnn.profiling.report import write_plot
+def _draw(speaker: Speaker, summary: Summary, outcome: Outcome) -> None:
+    from edgecnn.profiling.report import write_plot, write_trace
 
-    write_plot(summary, plot)
-    speaker.print(f"Plot: {plot}")
+    if outcome.plot is not None:
+        write_plot(summary, outcome.plot)
+        speaker.print(f"Plot: {outcome.plot}")
+    if outcome.trace is not None:
+        write_trace(summary, outcome.trace)
+        speaker.print(f"Trace: {outcome.trace}   open it in https://ui.perfetto.dev")
 
 
 def _with_samples(output: Path | None) -> list[Path]:
@@ -236,6 +248,14 @@ def _with_samples(output: Path | None) -> list[Path]:
         return []
     is_page = output.suffix.lower() in _PAGES
     return [output.with_suffix(".json"), output] if is_page else [output]
+
+
+def _all_written(output: Path | None) -> list[Path]:
+    """What `-o` writes: beside a CSV lie its layers."""
+    from edgecnn.profiling.report import layers_beside
+
+    is_csv = output is not None and output.suffix.lower() == ".csv"
+    return [*_with_samples(output), *([layers_beside(output)] if output and is_csv else [])]
 
 
 def _read(files: Sequence[Path], *, allow_mixed: bool) -> Report:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from edgecnn.files import human_size
 from edgecnn.pipeline.narrator import Progress
 
 _LABEL_WIDTH = 12
@@ -58,27 +59,39 @@ class Speaker:
 @contextmanager
 def _bar(label: str, unit: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import (
-        Progress as RichProgress,
-    )
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
 
-    counter: ProgressColumn = DownloadColumn() if unit == "B" else MofNCompleteColumn()
-    columns = (TextColumn(f"{label:<{_LABEL_WIDTH}}"), BarColumn(), counter, TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[count]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(label, total=None)
+        task = bars.add_task(f"{label:<{_LABEL_WIDTH}}", total=None, count="", done=0)
 
-        def update(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
+        def update(done: int, total: int, what: str = "") -> None:
+            if done < bars.tasks[0].fields["done"]:  # other work, with a pace of its own
+                bars.reset(task)
+            # As a share: what is left is told from its pace, though the total be planned anew.
+            bars.update(
+                task,
+                completed=done / total if total else 0.0,
+                total=1.0,
+                description=f"{printable(what) or label:<{_LABEL_WIDTH}}",
+                count=_count(done, total, unit),
+                done=done,
+            )
 
         yield update
+
+
+def _count(done: int, total: int, unit: str) -> str:
+    if unit == "B":
+        return f"{human_size(done)}/{human_size(total)}"
+    return f"{done}/{total}"
 
 
 def printable(text: str) -> str:
@@ -88,5 +101,5 @@ def printable(text: str) -> str:
     )
 
 
-def _ignore(done: int, total: int) -> None:
-    del done, total
+def _ignore(done: int, total: int, what: str = "") -> None:
+    del done, total, what

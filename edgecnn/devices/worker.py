@@ -13,10 +13,13 @@ import edgecnn.errors
 from edgecnn.devices.device import Device
 from edgecnn.devices.process import Process
 from edgecnn.errors import DeviceError, EdgecnnError, EngineError
+from edgecnn.runtime.engines.base import Layer
+from edgecnn.runtime.layers import LayerTime, LayerTimes
 
 _START_TIMEOUT_S = 1800.0  # an engine may have to be built first
 _PATIENCE = 50.0  # times the expected duration, before a device counts as dead
 _LEAST_TIMEOUT_S = 60.0
+_LAYER_RUNS = 100  # about, with and without the engine's profiler
 _MAX_TEXT = 1000
 _CLOCK_RATE, _CLOCK_NS = 0.01, 10_000_000  # two clocks may differ by so much
 
@@ -99,6 +102,11 @@ class Worker:
             raise
 
     @property
+    def file(self) -> str:
+        """The file that it holds."""
+        return self._file
+
+    @property
     def pid(self) -> int:
         """The id of its process."""
         return self._process.pid
@@ -116,6 +124,15 @@ class Worker:
             raise _garbage(self._file, f"a run longer than the {visit.wall_ns} ns of all of them")
         _check_clock(visit.wall_ns, time.monotonic_ns() - asked_ns, self._file)
         return visit
+
+    def layers(self) -> LayerTimes:
+        """Where the time of a run goes, by the engine's own profiler; raises EngineError where it
+        has none that is read, DeviceError.
+        """
+        self._process.write_line(json.dumps({"layers": True}))
+        expected_s = _LAYER_RUNS * self.ready.run_ns / 1e9
+        answer = self._answer(max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s))
+        return _parsed(_layer_times, answer, self._file)
 
     def rest(self, seconds: float) -> Rest:
         """Let the device idle for a while; raises EngineError, DeviceError."""
@@ -205,6 +222,27 @@ def _rest(answer: Mapping[str, Any]) -> Rest:
         energy_j=_joules(answer["energy_j"]),
         state=_state(answer["state"]),
     )
+
+
+def _layer_times(answer: Mapping[str, Any]) -> LayerTimes:
+    return LayerTimes(
+        layers=tuple(LayerTime(_layer(each["layer"]), _ms(each["time_ms"]))
+                     for each in answer["layers"]),
+        run_ms=_ms(answer["run_ms"]),
+        profiled_ms=_ms(answer["profiled_ms"]),
+        runs=_positive(answer["runs"]),
+    )  # fmt: skip
+
+
+def _layer(said: Mapping[str, Any]) -> Layer:
+    name, kind, precision = (str(said[key]) for key in ("name", "kind", "precision"))
+    return Layer(name, kind, precision, tuple(map(str, said["origins"])))
+
+
+def _ms(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"{value!r:.40} is not a time above zero")
+    return float(value)
 
 
 def _joules(value: object) -> float | None:

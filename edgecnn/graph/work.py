@@ -52,6 +52,20 @@ def work_of(path: Path) -> tuple[LayerWork, ...]:
     return _works(load_onnx(path), path)
 
 
+def node_macs(node: NodeProto, shapes: Mapping[str, Shape]) -> int | None:
+    """The multiply-adds of one node for one image; None where its shapes are open.
+
+    `shapes` are of all tensors, weights included; what is no convolution nor product has none.
+    """
+    if node.op_type not in _WEIGHTS:
+        return 0
+    names = (node.input[0], node.input[_WEIGHTS[node.op_type]], node.output[0])
+    source, weight, output = (_known(shapes.get(name)) for name in names)
+    if source is None or weight is None or output is None:
+        return None
+    return _macs(node, source, weight, output)
+
+
 def size_of(path: Path) -> Size:
     """How large a file's network is, in floats or in integers; raises FileError, ModelError."""
     model = load_onnx(path)
@@ -84,15 +98,23 @@ def _work(
     moved = math.prod(source) + math.prod(output)
     if node.op_type in _POOLS:
         return LayerWork("other", 0, moved)
-    values = moved + math.prod(weight)
+    macs = _macs(node, source, weight, output)
+    return LayerWork(_kind(node, weight), macs, moved + math.prod(weight))
+
+
+def _macs(
+    node: NodeProto, source: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...]
+) -> int:
     if node.op_type in _PRODUCTS:
-        return LayerWork("linear", math.prod(output[1:]) * source[-1], values)
+        return math.prod(output[1:]) * source[-1]
     # The weights slide over the output; those of a transposed convolution over the input.
     places = (source if node.op_type == "ConvTranspose" else output)[2:]
-    return LayerWork(_kind(node, weight), math.prod(weight) * math.prod(places), values)
+    return math.prod(weight) * math.prod(places)
 
 
 def _kind(node: NodeProto, weight: tuple[int, ...]) -> Kind:
+    if node.op_type in _PRODUCTS:
+        return "linear"
     groups = next((item.i for item in node.attribute if item.name == "group"), 1)
     if groups > 1 and weight[1] == 1:
         return "depthwise"
@@ -100,12 +122,19 @@ def _kind(node: NodeProto, weight: tuple[int, ...]) -> Kind:
 
 
 def _sizes(shapes: Mapping[str, Shape], name: str, path: Path) -> tuple[int, ...]:
-    """A tensor's shape; an open batch counts as one image."""
-    first, *rest = shapes.get(name, (None, None))
-    if any(size is None for size in rest):
+    sizes = _known(shapes.get(name))
+    if sizes is None:
         raise GraphError(
             f"{path}: the shape of {name} is not known", hint="export it with a fixed input size"
         )
+    return sizes
+
+
+def _known(shape: Shape | None) -> tuple[int, ...] | None:
+    """A tensor's shape, an open batch as one image; None where another side is open."""
+    first, *rest = shape or (None, None)
+    if any(size is None for size in rest):
+        return None
     return (1 if first is None else first, *(size for size in rest if size is not None))
 
 

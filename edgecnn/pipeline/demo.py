@@ -84,7 +84,7 @@ def _profiled(
     narrator: Narrator,
     time_limit_s: float,
 ) -> Report:
-    measuring = Options(threads=demo.threads, time_limit_s=time_limit_s)
+    measuring = Options(threads=demo.threads, time_limit_s=time_limit_s, layers=True)
     options = ProfileOptions(data=data, measuring=measuring)
     return profile(files, options=options, narrator=narrator)
 

@@ -11,12 +11,13 @@ from typing import Any
 from edgecnn.files import sha256_of
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.profiling.journal import Journal
-from edgecnn.profiling.options import Listener, Options
+from edgecnn.profiling.options import Listener, Options, Step
 from edgecnn.profiling.plan import Plan
 from edgecnn.runtime.cache import unfinished_file
 
 _OLD_S = 24 * 3600  # a device is no longer what it was
 _DEVICE = ("name", "model", "cpu", "kernel", "governor", "power_mode", "versions")
+_DOING, _NAME = 12, 30  # columns of the bar's words
 _RUNS = {
     "engine": "one run at a time",
     "frame": "one frame at a time",
@@ -42,14 +43,16 @@ class Hearing:
         """Listen; an interruption that ends the work is told before it goes on."""
         with self._narrator.progress("measure") as show:
 
-            def progress(done: int, total: int) -> None:
-                self._done = done
-                show(done, total)
+            def step(step: Step) -> None:
+                name = Path(step.file).name
+                short = name if len(name) <= _NAME else f"{name[: _NAME - 10]}…{name[-9:]}"
+                show(step.done, step.total, f"{step.doing:<{_DOING}} {short}")
 
             try:
                 yield Listener(
+                    step=step,
                     planned=self._planned,
-                    progress=progress,
+                    progress=self._progress,
                     resumed=self._resumed,
                     interrupted=self._interrupted if self._keep_interrupted else None,
                 )
@@ -59,6 +62,10 @@ class Hearing:
                         f"interrupted: {self._done} blocks are kept; the same command goes on"
                     )
                 raise
+
+    def _progress(self, done: int, total: int) -> None:
+        del total
+        self._done = done
 
     def _planned(self, plan: Plan) -> None:
         files, known_to = len(self._files), f"{self._options.precision * 100:g} %"

@@ -15,12 +15,12 @@ from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
 from edgecnn.devices.find import facts_of, open_device
-from edgecnn.devices.throttling import throttle_causes
 from edgecnn.errors import DataError, FileError, ModelError
 from edgecnn.files import human_size
 from edgecnn.graph.work import size_of
 from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
 from edgecnn.pipeline.hearing import Hearing, unfinished_profile
+from edgecnn.pipeline.layers import joined
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
 from edgecnn.profiling.records import Evaluation, Profile, Report
@@ -178,24 +178,14 @@ def profile(
                 ),
             )
         after = facts_of(device)
-    causes = throttle_causes(before, after) if "throttling" in before else ()
     return Report(
         device=before,
         device_name=device.name,
         created=datetime.now().astimezone(),
-        profiles=tuple(
-            _with(_marked(item, causes), evaluations.get(item.file)) for item in profiles
-        ),
+        profiles=tuple(_with(item, evaluations.get(item.file)) for item in profiles),
         device_after=after,
         blocks_missing=hearing.blocks_missing,
     )
-
-
-def _marked(profile: Profile, causes: Sequence[str]) -> Profile:
-    """Held back by what a board tells only of a whole run."""
-    if not causes or profile.state in ("emulated", "throttled"):
-        return profile
-    return dataclasses.replace(profile, state="throttled", why="; ".join(causes))
 
 
 def _tell_push(narrator: Narrator, files: Sequence[Path], file: Path, sent: int, size: int) -> None:
@@ -257,9 +247,12 @@ def _inputs(options: ProfileOptions) -> tuple[Image, ...]:
 
 def _with(profile: Profile, accuracy: Evaluation | None) -> Profile:
     """A profile with what is known of its file besides its speed."""
-    profile = dataclasses.replace(profile, accuracy=accuracy)
+    path, layers = Path(profile.file), profile.layers
+    if layers:
+        layers = joined(layers, path, batch=profile.measurement.batch)
+    profile = dataclasses.replace(profile, accuracy=accuracy, layers=layers)
     try:
-        size = size_of(Path(profile.file))
+        size = size_of(path)
     except (ModelError, FileError):
         return profile  # an engine that runs it has seen more in it than we can count
     return dataclasses.replace(profile, parameters=size.parameters, macs=size.macs)

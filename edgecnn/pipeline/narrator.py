@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-Progress = Callable[[int, int], None]
+
+class Progress(Protocol):
+    """Hears how far a piece of work is; `what` it is at, where that changes."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None:
+        """So much is done of all."""
 
 
 class Narrator(Protocol):
@@ -19,7 +23,7 @@ class Narrator(Protocol):
         """Something the user should know although the work goes on."""
 
     def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[Progress]:
-        """A piece of long work; the callback takes (done, total)."""
+        """A piece of long work; `Progress` hears how far it is."""
 
 
 class Silent:
@@ -36,5 +40,5 @@ class Silent:
         return nullcontext(_ignore)
 
 
-def _ignore(done: int, total: int) -> None:
-    del done, total
+def _ignore(done: int, total: int, what: str = "") -> None:
+    del done, total, what

@@ -45,7 +45,8 @@ class _Named:
     def progress(self, label: str, *, unit: str = "") -> AbstractContextManager[Progress]:
         return nullcontext(self._go_on)
 
-    def _go_on(self, done: int, total: int) -> None:
+    def _go_on(self, done: int, total: int, what: str = "") -> None:
+        del done, total, what
         if self.stop.is_set():
             raise KeyboardInterrupt
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract
+from edgecnn.profiling.layers import TimedLayers
 from edgecnn.runtime.engines.base import precision
 
 State = Literal["stable", "drifting", "throttled", "emulated"]
@@ -123,8 +124,8 @@ class Profile:
     `state` is the mark and `why` what it is for. `energy` is `{"sources": [...], "idle_w": ...}`,
     or `{"unavailable": reason}` where there is no sensor. `rss_before_load_bytes` is what
     interpreter and libraries held before the file was loaded. `parameters` and `macs` (of one
-    image) are None where they are not known. `origin` tells a file from the same one in another
-    report.
+    image) are None where they are not known; `layers` is None where nobody asked for them. `origin`
+    tells a file from the same one in another report.
     """
 
     file: str
@@ -142,6 +143,7 @@ class Profile:
     parameters: int | None = None
     macs: int | None = None
     origin: str = ""
+    layers: TimedLayers | None = None
 
     @property
     def precision(self) -> str:

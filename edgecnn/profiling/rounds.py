@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgecnn.devices import Worker
 from edgecnn.devices.worker import Visit
 from edgecnn.profiling.journal import Journal
-from edgecnn.profiling.options import Listener, Options
+from edgecnn.profiling.options import Listener, Options, Step
 from edgecnn.profiling.plan import Plan, blocks_needed, visiting_orders
 from edgecnn.profiling.records import Around
 from edgecnn.profiling.statistics import MIN_BLOCKS
@@ -69,7 +69,7 @@ class Rounds:
         self._resume(listener)
         try:
             while len(self._blocks) < self._total:
-                self._add(self._block())
+                self._add(self._block(listener))
                 if listener.progress:
                     listener.progress(len(self._blocks), self._total)
         except KeyboardInterrupt:
@@ -77,9 +77,6 @@ class Rounds:
                 raise
             self.interrupted = True
             listener.interrupted(len(self._blocks), self._total)
-        else:
-            if self._journal:
-                self._journal.remove()
         return tuple(self._blocks)
 
     def _resume(self, listener: Listener) -> None:
@@ -102,16 +99,23 @@ class Rounds:
             self._journal.keep([each.visit for each in block])
         self._total = self._needed()
 
-    def _block(self) -> Block:
+    def _block(self, listener: Listener) -> Block:
         rested_s = self._cool_down()
         visited: dict[int, Visited] = {}
         for index in next(self._orders):
+            if listener.step:
+                listener.step(self._step(index, len(visited)))
             started_s = self._elapsed_s()
             visit = self._workers[index].visit(
                 runs=self._plan.runs[index], warmup=self._plan.warmup[index]
             )
             visited[index] = Visited(visit, _around(visit, started_s, rested_s))
         return tuple(visited[index] for index in range(len(self._workers)))
+
+    def _step(self, index: int, visited: int) -> Step:
+        files = len(self._workers)
+        done = len(self._blocks) * files + visited
+        return Step("measure", self._workers[index].file, done, self._total * files)
 
     def _cool_down(self) -> float:
         """Let a device that is about to throttle rest; the seconds that took."""

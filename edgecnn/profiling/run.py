@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from edgecnn.contract import Contract, to_json
 from edgecnn.devices import Device, Worker
-from edgecnn.errors import DataError, UsageError
+from edgecnn.errors import DataError, EdgecnnError, UsageError
 from edgecnn.onnxfile import read_contract
 from edgecnn.profiling.journal import Journal
+from edgecnn.profiling.layers import TimedLayer, TimedLayers
 from edgecnn.profiling.options import Listener as Listener
 from edgecnn.profiling.options import Options as Options
+from edgecnn.profiling.options import Step
 from edgecnn.profiling.plan import make_plan
 from edgecnn.profiling.records import Measurement, Profile
 from edgecnn.profiling.rounds import Block, Rounds
@@ -40,6 +43,7 @@ def profile_files(
     """Measure files on a device with real images, uint8 (H, W, 3) RGB, in turn as inputs.
 
     Blocks that `journal` holds are not measured again, and each new one is kept there at once.
+    Layers that cannot be timed are no error: their profile says why.
     Raises what loading a file raises, EngineError where a worker dies, DeviceError where the
     device does not answer; no process is left behind in any case.
     """
@@ -50,7 +54,7 @@ def profile_files(
         write_frames(folder / "frames.npz", images)
         workers = [
             stack.enter_context(_opened(device, path, folder, options, index))
-            for index, path in enumerate(files)
+            for index, path in _told("load", files, listener)
         ]
         plan = make_plan(
             [worker.ready.run_ns for worker in workers], time_limit_s=options.time_limit_s
@@ -63,10 +67,62 @@ def profile_files(
         idle_w = session.idle.watts
         if not rounds.interrupted:
             idle_w = _mean(idle_w, _idle(workers).watts)
-        return tuple(
+        profiles = tuple(
             session.profile(path, _contract(path, options), index, blocks, idle_w)
             for index, path in enumerate(files)
         )
+        if rounds.interrupted:
+            return profiles
+        if options.layers:
+            profiles = _with_layers(profiles, workers, listener)
+        if journal:
+            journal.remove()
+        return profiles
+
+
+_File = TypeVar("_File", str, Path)
+
+
+def _told(
+    doing: Literal["load", "layers"], files: Sequence[_File], listener: Listener
+) -> Iterator[tuple[int, _File]]:
+    """The files one by one, each told before its turn."""
+    for index, path in enumerate(files):
+        if listener.step:
+            listener.step(Step(doing, str(path), index, len(files)))
+        yield index, path
+
+
+def _with_layers(
+    profiles: Sequence[Profile], workers: Sequence[Worker], listener: Listener
+) -> tuple[Profile, ...]:
+    """The profiles with the times of their layers; Ctrl-C ends only this where `listener` hears it.
+
+    It comes after all measuring, which a second engine in memory would disturb.
+    """
+    found = [TimedLayers(unavailable="interrupted")] * len(profiles)
+    try:
+        for index, _ in _told("layers", [profile.file for profile in profiles], listener):
+            found[index] = _timed_layers(workers[index])
+    except KeyboardInterrupt:
+        if listener.interrupted is None:
+            raise
+    pairs = zip(profiles, found, strict=True)
+    return tuple(dataclasses.replace(profile, layers=layers) for profile, layers in pairs)
+
+
+def _timed_layers(worker: Worker) -> TimedLayers:
+    """The layers with the names that the engine has for what they came from."""
+    try:
+        times = worker.layers()
+    except EdgecnnError as error:
+        return TimedLayers(unavailable=str(error))
+    rows = ((each.layer, each.time_ms) for each in times.layers)
+    layers = tuple(
+        TimedLayer(layer.name, layer.origins, layer.kind, layer.precision, time_ms)
+        for layer, time_ms in rows
+    )
+    return TimedLayers(layers, times.run_ms, times.profiled_ms, times.runs)
 
 
 def _check(files: Sequence[Path], images: Sequence[Image], options: Options) -> None:

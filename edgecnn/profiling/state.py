@@ -49,7 +49,7 @@ def _held_back(measured: Measurement) -> Iterator[str]:
     if states:
         first, last = measured.throttle_before, states[-1]["throttle_counts"]
         grown = {name: count - first.get(name, 0) for name, count in last.items()}
-        yield from (f"{name}: {count} times" for name, count in grown.items() if count > 0)
+        yield from (_grew(name, count) for name, count in grown.items() if count > 0)
         slowed = {name for state in states for name in state["held_back"]}
         yield from (f"slowed down by {name}" for name in sorted(slowed))
     if fallen := _clock_fell(measured.around):
@@ -57,6 +57,10 @@ def _held_back(measured: Measurement) -> Iterator[str]:
     taken = taken_share(measured)
     if taken > _TAKEN:
         yield f"others took {taken * 100:.0f} % of the CPU time that it asked for"
+
+
+def _grew(name: str, count: int) -> str:
+    return f"{name}: {count} time{'s' if count > 1 else ''}"
 
 
 def taken_share(measured: Measurement) -> float:

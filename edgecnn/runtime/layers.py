@@ -25,8 +25,9 @@ from edgecnn.runtime.preprocess import Tensor
 PROFILED = (ONNXRUNTIME, *OPENVINO)
 TOLD = (*PROFILED, LITERT)  # engines that tell their layers, though not all what they take
 
-_BLOCKS = 8
+_BLOCKS = (2, 8)  # the fewest and the most
 _BLOCK_NS = 80_000_000
+_WHOLE_NS = 4_000_000_000  # where runs are so long that their fewest take longer, fewer blocks do
 _RUNS = (3, 40)  # the fewest and the most of a block
 _WARM_NS = 50_000_000
 _QUICKER = 0.5
@@ -65,22 +66,26 @@ class LayerTimes:
         return self.profiled_ms / self.run_ms - 1
 
 
-def layer_times(model: Model, tensors: Sequence[Tensor]) -> LayerTimes:
+def layer_times(model: Model, tensors: Sequence[Tensor], *, batch: int | None = None) -> LayerTimes:
     """The times of a loaded model's layers on preprocessed images, another one in each run.
 
-    Raises EngineError where the engine is none of `PROFILED`, FileError without a cache.
+    `batch` is for files that leave it open. Raises EngineError where the engine is none of
+    `PROFILED`, FileError without a cache.
     """
     spec = model.engine.inputs[0]
-    feeds = [{spec.name: np.repeat(tensor, spec.batch or 1, axis=0)} for tensor in tensors]
+    count = spec.batch or batch or 1
+    feeds = [{spec.name: np.repeat(tensor, count, axis=0)} for tensor in tensors]
     threads = int(model.facts.get("threads", "1"))
     profiled = _profiled(model.path, engine=model.engine.name, sha256=model.sha256, threads=threads)
     runs: tuple[Run, Run] = (
         lambda index: _ignore(model.engine.run(feeds[index % len(feeds)])),
         lambda index: profiled.run(feeds[index % len(feeds)]),
     )
-    counts = [_block_runs(middle(warm_up(run, floor_ns=_WARM_NS))) for run in runs]
+    run_ns = [middle(warm_up(run, floor_ns=_WARM_NS)) for run in runs]
+    counts = [_block_runs(each) for each in run_ns]
+    block_ns = sum(count * each for count, each in zip(counts, run_ns, strict=True))
     profiled.begin()
-    plain_ns, profiled_ns = _in_turn(runs, counts)
+    plain_ns, profiled_ns = _in_turn(runs, counts, blocks=_between(_WHOLE_NS // block_ns, _BLOCKS))
     layers, times_ms = profiled.stop()
     share = _QUICKER if len(times_ms) > 1 else 1.0
     run_ms, profiled_ms = (
@@ -124,18 +129,22 @@ def _profiled(path: Path, *, engine: str, sha256: str, threads: int) -> Profiled
     return OrtProfiled(graph, threads=threads)
 
 
-def _in_turn(runs: Sequence[Run], counts: Sequence[int]) -> tuple[list[int], ...]:
+def _in_turn(runs: Sequence[Run], counts: Sequence[int], *, blocks: int) -> tuple[list[int], ...]:
     """The latencies of several runs in ns, visited block by block, `counts` runs in each."""
     latencies_ns: tuple[list[int], ...] = tuple([] for _ in runs)
-    for block in range(_BLOCKS):
+    for block in range(blocks):
         for run, count, seen in zip(runs, counts, latencies_ns, strict=True):
             seen.extend(measure(run, runs=count, first=block * count))
     return latencies_ns
 
 
 def _block_runs(run_ns: int) -> int:
-    fewest, most = _RUNS
-    return min(most, max(fewest, _BLOCK_NS // max(1, run_ns)))
+    return _between(_BLOCK_NS // max(1, run_ns), _RUNS)
+
+
+def _between(count: int, limits: tuple[int, int]) -> int:
+    fewest, most = limits
+    return min(most, max(fewest, count))
 
 
 def _mean_of_quickest(times_ms: NDArray[np.float64], share: float) -> list[float]:

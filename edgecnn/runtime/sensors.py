@@ -25,6 +25,7 @@ _TEGRA_THROTTLING = {"oc1": "under-voltage", "oc2": "average over-current", "oc3
 # https://www.raspberrypi.com/documentation/computers/os.html#vcgencmd
 _PI_THROTTLING = ("under-voltage", "clock capped", "throttled", "soft temperature limit")
 _PI_SINCE_BOOT = 16
+SINCE_BOOT = " since boot"
 
 
 def board_facts(board: Board, root: Path = Path("/")) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def pi_throttling() -> dict[str, int]:
         return {}
     now = {cause: bits >> bit & 1 for bit, cause in enumerate(_PI_THROTTLING)}
     since = {
-        f"{cause} since boot": bits >> bit + _PI_SINCE_BOOT & 1
+        f"{cause}{SINCE_BOOT}": bits >> bit + _PI_SINCE_BOOT & 1
         for bit, cause in enumerate(_PI_THROTTLING)
     }
     return now | since

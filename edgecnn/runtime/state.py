@@ -1,6 +1,7 @@
 """How a device fares while it works: clock, heat, and what it was held back by.
 
-Read after each block of runs, so it must be quick: a few small files of the kernel, no process.
+Read after each block of runs, so it must be quick: a few small files of the kernel. A Raspberry Pi
+tells its limits only to a program of its own, which takes some ms after the runs.
 `root` is where the file system starts; tests give it a tree of their own.
 """
 
@@ -10,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgecnn.runtime.facts import celsius, clock_mhz, temperature_c
-from edgecnn.runtime.sensors import tegra_throttling
+from edgecnn.runtime.facts import celsius, clock_mhz, model_name, temperature_c
+from edgecnn.runtime.sensors import SINCE_BOOT, pi_throttling, tegra_throttling
 from edgecnn.runtime.sysfs import read
 
 _ROOT = Path("/")
@@ -28,11 +29,12 @@ def device_state(root: Path = _ROOT) -> dict[str, Any]:
     what holds the device back; held_back, what slows it down at this moment; headroom_c, how much
     hotter it may become before the kernel slows it down, or None where no zone tells.
     """
+    now, since_boot = _pi_limits(root)
     return {
         "clock_mhz": clock_mhz(root),
         "temperature_c": temperature_c(root),
-        "throttle_counts": _throttle_counts(root),
-        "held_back": sorted(_held_back(root)),
+        "throttle_counts": _throttle_counts(root) | since_boot,
+        "held_back": sorted({*_held_back(root), *(limit for limit, met in now.items() if met)}),
         "headroom_c": _headroom_c(root),
     }
 
@@ -47,6 +49,16 @@ def _throttle_counts(root: Path) -> dict[str, int]:
     counts |= tegra_throttling(root)
     quota = dict(_pairs(read(root / "sys/fs/cgroup/cpu.stat"))).get("nr_throttled", "")
     return counts | ({"CPU quota": int(quota)} if quota.isdecimal() else {})
+
+
+def _pi_limits(root: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """By cause, 1 for each limit of a Raspberry Pi that is met now, and for each since boot."""
+    if not model_name(root).startswith("Raspberry Pi"):
+        return {}, {}
+    limits = pi_throttling()
+    since = {name.removesuffix(SINCE_BOOT): bit for name, bit in limits.items()
+             if name.endswith(SINCE_BOOT)}  # fmt: skip
+    return {name: limits[name] for name in since}, since
 
 
 def _counters(root: Path) -> Iterator[tuple[str, Path]]:

@@ -25,20 +25,33 @@ MAX_REST_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What is asked for: `runs` timed runs after `warmup` untimed ones, or `rest_s` of nothing."""
+    """What is asked for: `runs` timed runs after `warmup` untimed ones, or something else.
+
+    That is `rest_s` of nothing, or the times of the `layers`.
+    """
 
     runs: int = 0
     warmup: int = 0
     rest_s: float = 0.0
+    layers: bool = False
 
 
 class Visits:
-    """One file's runs, one for each stream, timed together; `meters` count their energy."""
+    """One file's runs, one for each stream, timed together; `meters` count their energy.
+
+    `layers` gives the times of its layers as JSON, in EngineErrors where its engine has none.
+    """
 
     def __init__(
-        self, streams: Sequence[Run], *, meters: tuple[Meter, ...] = (), root: Path = Path("/")
+        self,
+        streams: Sequence[Run],
+        *,
+        layers: Callable[[], Mapping[str, Any]],
+        meters: tuple[Meter, ...] = (),
+        root: Path = Path("/"),
     ) -> None:
         self._streams = tuple(streams)
+        self._layers = layers
         self._meters = meters
         self._root = root
         self._done = 0
@@ -64,7 +77,7 @@ class Visits:
                 visit = _request(line)
                 if visit is None:
                     return
-                reply(self._rest(visit.rest_s) if visit.rest_s else self._visit(visit))
+                reply(self._answer(visit))
             except EdgecnnError as error:
                 reply(error_reply(error))
 
@@ -76,6 +89,11 @@ class Visits:
     ) -> None:
         if self._threads:
             self._threads.shutdown()
+
+    def _answer(self, visit: Visit) -> Mapping[str, Any]:
+        if visit.layers:
+            return self._layers()
+        return self._rest(visit.rest_s) if visit.rest_s else self._visit(visit)
 
     def _visit(self, visit: Visit) -> dict[str, Any]:
         if visit.warmup:
@@ -123,7 +141,8 @@ def error_reply(error: EdgecnnError) -> dict[str, Any]:
 
 
 _REQUEST_HINT = (
-    f'{{"run": 1 to {MAX_RUNS}, "warmup": 0 or more}}, {{"rest_s": seconds}} or {{"quit": true}}'
+    f'{{"run": 1 to {MAX_RUNS}, "warmup": 0 or more}}, {{"rest_s": seconds}}, {{"layers": true}}'
+    ' or {"quit": true}'
 )
 
 
@@ -142,6 +161,8 @@ def _request(line: str) -> Visit | None:
 
 
 def _asked(document: Mapping[str, Any]) -> Visit | None:
+    if document == {"layers": True}:
+        return Visit(layers=True)
     if set(document) == {"rest_s"}:
         rest_s = document["rest_s"]
         within = _is_number(rest_s, int, float) and 0 < rest_s <= MAX_REST_S

@@ -3,6 +3,7 @@
 It speaks JSON lines. On stdout it first says `{"ready": {...}}`, then answers each request:
 `{"run": 40, "warmup": 4}` with `{"latencies_ns": [...], "wall_ns", "cpu_ns", ...}`,
 `{"rest_s": 1}` with what the device spent and how it fares after that second,
+`{"layers": true}` with where the time of a run goes, `{"layers": [...], "run_ms", ...}`,
 anything it does not understand with `{"error": {...}}`. `{"quit": true}` or the end of stdin ends
 it. Nothing else may come on stdout, so what libraries print there is led to stderr.
 """
@@ -13,7 +14,8 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,6 +27,7 @@ from edgecnn.files import read_error
 from edgecnn.runtime import native
 from edgecnn.runtime.energy import find_meters
 from edgecnn.runtime.facts import core_count, emulator
+from edgecnn.runtime.layers import layer_times
 from edgecnn.runtime.measure import Run, warm_up
 from edgecnn.runtime.model import Model, load
 from edgecnn.runtime.preprocess import Image, Tensor
@@ -74,7 +77,8 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
         runs = _timed_steps(models, read_frames(job.inputs), boundary=job.boundary, batch=batch)
         meters = find_meters(job.root, gpu=models[0].engine.name.startswith("tensorrt"))
         known = () if isinstance(meters, str) else meters
-        visits = stack.enter_context(Visits(runs, meters=known, root=job.root))
+        layers = partial(_layers, models[0], job, batch)
+        visits = stack.enter_context(Visits(runs, layers=layers, meters=known, root=job.root))
         warm_ns = warm_up(runs[0])
         reply(
             {
@@ -97,6 +101,12 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
             }
         )
         visits.obey(requests, reply)
+
+
+def _layers(model: Model, job: Job, batch: int) -> dict[str, Any]:
+    """The times of the layers; the images are read again, so that timed runs share no memory."""
+    tensors = [model.preprocess(frame) for frame in read_frames(job.inputs)]
+    return asdict(layer_times(model, tensors, batch=batch))
 
 
 def _described(model: Model) -> dict[str, Any]:

@@ -42,6 +42,10 @@ def test_a_page_comes_with_its_samples(edgecnn: Edgecnn, pair: tuple[Path, Path]
     assert Path("report.html").read_text().startswith("<!doctype html>")
     document = json.loads(Path("report.json").read_text())
     assert all(len(each["samples_ns"]) == each["n"] for each in document["profiles"])
+    layers = [each["layers"]["layers"] for each in document["profiles"]]
+    assert [sum("Conv" in layer["kind"] for layer in each) for each in layers] == [0, 40]
+    assert sum(layer["macs"] for layer in layers[1]) == document["profiles"][1]["macs"]
+    assert "Where the time of a run goes" in Path("report.html").read_text()
     again = edgecnn("profile", *pair, *QUICK, "-o", "report.html")
     assert "already there" in again.err
     Path("report.html").unlink()
@@ -53,6 +57,10 @@ def test_a_report_is_worked_out_anew_in_any_form(edgecnn: Edgecnn, saved: Path) 
     assert said.code == 0, said.err
     assert "x slower" in said.out
     assert "| net int8 |" in Path("report.md").read_text()
+    traced = edgecnn("report", saved, "--trace", "trace.json")
+    assert "Trace: trace.json" in traced.out
+    events = json.loads(Path("trace.json").read_text())["traceEvents"]
+    assert {each["pid"] for each in events} == {1, 2}
     for name in ("report.html", "report.csv", "again.json"):
         assert edgecnn("report", saved, "-o", name, "-q").code == 0
         assert Path(name).stat().st_size > 500
@@ -113,6 +121,9 @@ def test_files_are_measured_before_they_are_chosen_from(
         (("--baseline", "no.json", "--fail-if-slower", "5%"), "no.json: there is no such file"),
         (("-o", "report.pdf"), "name it FILE.html"),
         (("--plot", "plot.jpeg"), "name it FILE.png, FILE.svg"),
+        (("--trace", "trace.txt"), "name it FILE.json"),
+        (("--trace", "t.json", "-o", "t.html"), "t.json would be written twice"),
+        (("--trace", "t.json", "--no-layers"), "--trace is of the layers"),
         (("--streams", "2"), "--streams goes with --boundary throughput"),
         (("--precision", "fast"), "is not a share"),
         (("--precision", "0"), "not above 0"),
@@ -129,8 +140,9 @@ def test_what_makes_no_sense_is_refused(
 
 def test_throughput_is_told_in_images_a_second(edgecnn: Edgecnn, pair: tuple[Path, Path]) -> None:
     options = ("--boundary", "throughput", "--streams", "2", *QUICK)
-    said = edgecnn("profile", *pair, *options, "-o", "rate.csv")
+    said = edgecnn("profile", *pair, *options, "--no-layers", "-o", "rate.csv")
     assert said.code == 0, said.err
+    assert not Path("rate.layers.csv").exists()
     assert "images/s" in said.out
     assert "several runs at a time" in said.out
 

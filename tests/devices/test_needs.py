@@ -11,7 +11,6 @@ import pytest
 from edgecnn.devices import agent
 from edgecnn.devices.hello import parse_hello
 from edgecnn.devices.needs import needs, refuse_unfit
-from edgecnn.devices.throttling import throttle_causes
 from edgecnn.errors import DeviceError
 
 PACKAGES = {"numpy": "2.2.6", "onnxruntime": "1.23.2", "tensorrt": None}
@@ -98,22 +97,3 @@ def test_the_agent_speaks_the_python_of_old_boards() -> None:
         for alias in node.names
     }  # fmt: skip
     assert not any(name.startswith(("edgecnn", "numpy")) for name in modules)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "causes"),
-    [
-        ({"over-current": 4}, {"over-current": 4}, ()),
-        ({"over-current": 4}, {"over-current": 6}, ("over-current",)),
-        ({}, {"throttled": 0, "throttled since boot": 1}, ("throttled",)),
-        ({"throttled since boot": 1}, {"throttled": 0, "throttled since boot": 1}, ()),
-        ({"throttled": 1, "throttled since boot": 1},
-         {"throttled": 1, "throttled since boot": 1}, ("throttled",)),
-        ({"x": "3"}, {"x": "4"}, ()),
-    ],
-)  # fmt: skip
-def test_a_board_that_throttled_is_known_by_what_grew(
-    before: dict[str, int], after: dict[str, int], causes: tuple[str, ...]
-) -> None:
-    assert throttle_causes({"throttling": before}, {"throttling": after}) == causes
-    assert throttle_causes({}, {"throttling": "unavailable"}) == ()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.contract import Contract, Preprocess, TensorSpec
+from edgecnn.profiling.layers import TimedLayer, TimedLayers
 from edgecnn.profiling.records import (
     Accuracy,
     Evaluation,
@@ -28,6 +29,23 @@ DEVICE: dict[str, Any] = {
     "clock_max_mhz": 2400.0, "temperature_c": 48.3,
     "load_1min": "unavailable: no /proc/loadavg", "versions": {"python": "3.11.7"},
 }  # fmt: skip
+
+
+LAYERS = TimedLayers(
+    (
+        TimedLayer("conv_nchwc", ("/conv", "/relu"), "Conv", "fp32", 3.0, 90_000_000, 3_000_000),
+        TimedLayer("pool", ("<pool>",), "MaxPool", "fp32", 0.5, 0, 1_000_000),
+        TimedLayer("=odd", (), "Reorder", "", 0.5),
+    ),
+    run_ms=4.1,
+    profiled_ms=4.2,
+    runs=100,
+)
+
+
+def with_layers(profile: Profile, found: TimedLayers = LAYERS) -> Profile:
+    """A convolution, a pool, and something that nobody knows; 4 ms together."""
+    return dataclasses.replace(profile, layers=found)
 
 
 def made_up_profile(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import shutil
-import subprocess
 from html import unescape
 from pathlib import Path
 
@@ -14,9 +11,10 @@ import numpy as np
 import pytest
 
 from edgecnn.errors import FileError
+from edgecnn.profiling.layers import TimedLayers
 from edgecnn.profiling.records import Around, Profile
 from edgecnn.profiling.report import html_page, report_name, summarize, write_html
-from tests.profiling.made_up import made_up_profile, made_up_report
+from tests.profiling.made_up import LAYERS, made_up_profile, made_up_report, with_layers
 
 STRANGER = "</script><img src=x onerror=alert(1)>\x1b[31m\udcff'\"&"
 
@@ -45,8 +43,8 @@ def on_a_board(profile: Profile) -> Profile:
 
 
 PROFILES = (
-    on_a_board(made_up_profile("mobilenetv2", "fp32", p50_ms=4.4, top1=0.72)),
-    made_up_profile("mobilenetv2", "int8", p50_ms=2.1, top1=0.71),
+    with_layers(on_a_board(made_up_profile("mobilenetv2", "fp32", p50_ms=4.4, top1=0.72))),
+    with_layers(made_up_profile("mobilenetv2", "int8", p50_ms=2.1, top1=0.71)),
     made_up_profile("resnet50", "fp32", p50_ms=38, top1=0.81),
     made_up_profile("resnet50", "int8", p50_ms=12, top1=0.80),
     made_up_profile("vgg16", "int8", p50_ms=41, top1=0.70, runs=8),
@@ -93,8 +91,8 @@ def test_what_the_device_does_not_tell_is_told_with_its_reason(page: str) -> Non
 
 def test_it_asks_nothing_of_any_network(page: str) -> None:
     assert "default-src 'none'" in page
-    assert not re.search(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//""", _without_library(page))
-    assert "@import" not in _without_library(page)
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//""", without_library(page))
+    assert "@import" not in without_library(page)
 
 
 def test_the_plotting_library_is_in_it_once(page: str) -> None:
@@ -108,7 +106,7 @@ def test_strangers_words_are_only_words() -> None:
         made_up_profile(STRANGER, "int8", p50_ms=2.1, top1=0.7),
         made_up_profile("$title ${css}", "fp32", p50_ms=2.1, top1=0.7),
     )
-    assert "<img" not in _without_library(page)
+    assert "<img" not in without_library(page)
     assert "\x1b" not in page
     assert "<img src=x onerror=alert(1)>" in words(page)
     assert "$title ${css} fp32" in words(page)
@@ -150,6 +148,24 @@ def test_throughput_has_a_column_and_an_axis() -> None:
     assert "time for an image with all streams busy" in page
 
 
+def test_layers_are_a_table_with_what_they_reach(page: str) -> None:
+    text = words(page)
+    assert "mobilenetv2 fp32: 3 layers, 4 of the 4.2 ms of a run under the profiler" in text
+    assert "1 /conv Conv fp32 3.000 75.0% 90 3e+03 30 1 compute 100 %" in text
+    assert "2 <pool> MaxPool fp32 0.500" in text, "strangers' words are only words"
+    assert "Where the time of a run goes" not in words(page_of(*PROFILES[2:]))
+    missing = TimedLayers(unavailable="tensorrt: its profiler is not read here")
+    text = words(page_of(with_layers(PROFILES[2], missing)))
+    assert "resnet50 fp32: unavailable: tensorrt: its profiler is not read here" in text
+
+
+def test_layers_of_many_files_are_folded_away(page: str) -> None:
+    assert len(re.findall(r"<details [^>]*open", page)) == 2
+    many = [with_layers(made_up_profile(f"net{i}", "fp32", p50_ms=4)) for i in range(3)]
+    assert page_of(*many).count("<details") == 3
+    assert not re.findall(r"<details [^>]*open", page_of(*many))
+
+
 def test_published_accuracy_stands_apart_with_its_source() -> None:
     said = {"published": {"top1": 71.6, "source": "torchvision <V1>"}}
     page = page_of(made_up_profile("vgg16", "fp32", p50_ms=150, provenance=said))
@@ -171,11 +187,12 @@ def test_what_was_different_after_the_measurement_is_told() -> None:
 
 
 def test_twenty_files_of_5000_samples_make_a_small_page() -> None:
+    layers = TimedLayers(LAYERS.layers * 40, 4.1, 4.2, 100)
     many = [
         on_a_board(made_up_profile(f"net{index}", "fp32", p50_ms=4 + index, top1=0.7, runs=417))
         for index in range(20)
     ]
-    assert len(page_of(*many)) < 8_000_000
+    assert len(page_of(*(with_layers(each, layers) for each in many))) < 8_000_000
 
 
 def test_runs_beyond_a_plot_are_counted_in_words() -> None:
@@ -199,84 +216,6 @@ def test_it_is_named_after_its_time_and_appears_whole_or_not_at_all(tmp_path: Pa
         write_html(summary, tmp_path / "nowhere" / "report.html")
 
 
-def _without_library(page: str) -> str:
+def without_library(page: str) -> str:
+    """The page without its scripts, which name many addresses."""
     return re.sub(r"(?s)<script>.*?</script>", "", page)
-
-
-# The page in a browser
-
-PROBE = """<script>
-addEventListener("load", () => setTimeout(() => {
-  const root = document.documentElement;
-  root.dataset.sideways = root.scrollWidth > root.clientWidth ? "yes" : "no";
-  root.dataset.width = root.clientWidth;
-  const names = () => [...document.querySelectorAll("tbody th")].map((cell) => cell.textContent);
-  const button = document.querySelectorAll(".sortable button")[1];
-  button.focus();
-  root.dataset.focused = document.activeElement === button ? "yes" : "no";
-  for (const turn of ["up", "down"]) {
-    document.activeElement.click();
-    root.dataset[turn] = names().join("; ") + " " + button.parentElement.ariaSort;
-  }
-}, 4000));
-</script></body>"""
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        if "chromium" in os.environ.get("EDGECNN_REQUIRE", ""):
-            pytest.fail("EDGECNN_REQUIRE asks for chromium: apt-get install chromium")
-        pytest.skip("chromium is not installed")
-    return found
-
-
-def seen(
-    chromium: str, page: str, folder: Path, *, width: int, dark: bool = False
-) -> tuple[str, str]:
-    """The page's DOM once everything is drawn, and what the browser logged."""
-    file = folder / "report.html"
-    before, _, after = page.rpartition("</body>")
-    file.write_text(f"{before}{PROBE}{after}", encoding="utf-8")
-    done = subprocess.run(
-        [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-            "--disable-background-networking", "--disable-dev-shm-usage", "--enable-logging=stderr",
-            f"--user-data-dir={folder / 'browser'}", f"--window-size={width},900",
-            "--virtual-time-budget=9000", "--dump-dom", file.as_uri(),
-            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    return done.stdout, done.stderr
-
-
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (420, True)])
-def test_a_browser_draws_every_plot_and_has_nothing_to_complain_of(
-    chromium: str, page: str, tmp_path: Path, width: int, dark: bool
-) -> None:
-    dom, log = seen(chromium, page, tmp_path, width=width, dark=dark)
-    assert "CONSOLE" not in log, "no error and no warning"
-    assert 'data-drawn="yes"' in dom
-    pages = 1 + 1 + 1 + 3  # latency, operations, the measurement over time and its three strips
-    assert _without_library(dom).count("<svg") == pages + 2 * len(PROFILES)
-    assert 'data-sideways="no"' in dom, "only the table scrolls sideways"
-    for name in ("mobilenetv2", "resnet50", "vgg16"):
-        assert re.search(rf"<text[^>]*>{name}</text>", dom), "labels are text, not pictures"
-    assert not re.search(r"""(?:src|href)\s*=\s*["']\s*(?:https?:)?//""", _without_library(dom))
-
-    assert 'data-focused="yes"' in dom, "the keyboard reaches the titles that sort"
-    order = ["mobilenetv2 int8", "mobilenetv2 fp32", "resnet50 int8", "resnet50 fp32", "vgg16 int8"]
-    assert f'data-up="{"; ".join(order)} ascending"' in dom
-    assert f'data-down="{"; ".join(reversed(order))} descending"' in dom
-
-
-def test_a_browser_runs_nobody_s_words(chromium: str, tmp_path: Path) -> None:
-    # Without accuracy, so that the plot of latency alone is drawn, too.
-    strangers = (made_up_profile(STRANGER, kind, p50_ms=4.4) for kind in ("fp32", "int8"))
-    dom, log = seen(chromium, page_of(*strangers), tmp_path, width=1280)
-    assert 'data-drawn="yes"' in dom
-    assert _without_library(dom).count("<svg") == 1 + 2 * 2
-    assert "<img" not in _without_library(dom)
-    assert "CONSOLE" not in log

@@ -106,6 +106,21 @@ def test_a_marked_run_and_a_busy_machine_are_told() -> None:
     assert "State: stable." not in text
 
 
+def test_many_marked_runs_are_named_by_three_and_counted() -> None:
+    slow = [
+        dataclasses.replace(
+            made_up_profile(f"net{index}", kind, p50_ms=4),
+            state="throttled",
+            why="CPU heat: 1 time",
+        )
+        for index in range(4)
+        for kind in ("fp32", "int8")
+    ]
+    text = told(*slow).replace("\n", " ")
+    assert "net1 fp32 throttled (hot), and 5 more throttled." in text
+    assert "4 were not compared: throttled." in text
+
+
 def test_many_comparisons_become_one_sentence() -> None:
     profiles = [
         made_up_profile(f"net{index}", precision, p50_ms=4 if precision == "fp32" else 2)

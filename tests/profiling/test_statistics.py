@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -55,7 +56,8 @@ def test_an_interval_holds_its_value_and_ends_within_the_samples(
     blocks = as_blocks(lists)
     found = quantile_interval(blocks, p)
     everything = np.concatenate(blocks)
-    assert everything.min() <= found.low <= found.value <= found.high <= everything.max()
+    assert everything.min() <= found.low <= found.value <= found.high
+    assert found.high <= everything.max() or (p == 0.99 and found.high == math.inf)
 
 
 @given(LATENCIES, st.floats(0.01, 100))
@@ -70,6 +72,15 @@ def test_surer_is_wider(lists: list[list[int]]) -> None:
     blocks = as_blocks(lists)
     usual, sure = (quantile_interval(blocks, 0.5, confidence=c) for c in (0.95, 0.99))
     assert sure.low <= usual.low <= usual.high <= sure.high
+
+
+def test_what_lies_above_the_samples_of_a_tail_is_left_open() -> None:
+    # Blocks that differ much: five of 480 runs say too little of where the p99 ends.
+    blocks = list(by_block(np.random.default_rng(1), 12, 40))
+    assert quantile_interval(blocks, 0.99).high == math.inf
+    assert quantile_interval(blocks, 0.9).high <= np.max(blocks)
+    many = list(lognormal(np.random.default_rng(1), 12, 400))
+    assert quantile_interval(many, 0.99).high < np.max(many)
 
 
 def test_blocks_that_differ_make_the_median_less_sure_than_their_runs_suggest() -> None:
@@ -116,14 +127,14 @@ def test_459_runs_are_the_fewest_whose_largest_lies_above_the_p99() -> None:
 # Coverage: how often an interval holds the truth, over many simulated profiles
 
 
-def covered(engine: Engine, p: float, profiles: int) -> float:
+def covered(engine: Engine, p: float, profiles: int, *, runs: int = 40) -> float:
     random, right = np.random.default_rng(11), truth(engine, p)
-    intervals = (quantile_interval(list(engine(random, 12, 40)), p) for _ in range(profiles))
+    intervals = (quantile_interval(list(engine(random, 12, runs)), p) for _ in range(profiles))
     return float(np.mean([each.low <= right <= each.high for each in intervals]))
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize("p", [0.5, 0.9])
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.99])
 def test_intervals_hold_the_truth_as_often_as_they_say(name: str, p: float) -> None:
     assert covered(ENGINES[name], p, 100) >= 0.88
 
@@ -133,6 +144,14 @@ def test_intervals_hold_the_truth_as_often_as_they_say(name: str, p: float) -> N
 @pytest.mark.parametrize("p", [0.5, 0.9])
 def test_in_a_thousand_profiles_too(name: str, p: float) -> None:
     assert 0.93 <= covered(ENGINES[name], p, 1000) <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("runs", [40, 200])
+def test_that_of_a_p99_does_so_at_least_as_often(name: str, runs: int) -> None:
+    # Of 480 runs five lie beyond it: its upper end can be open or too wide, hardly exact.
+    assert 0.94 <= covered(ENGINES[name], 0.99, 1000, runs=runs) <= 0.99
 
 
 # Ratios

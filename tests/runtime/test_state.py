@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,24 @@ def test_throttle_events_are_counted_by_their_cause(tmp_path: Path) -> None:
     assert device_state(board)["throttle_counts"] == {
         "CPU heat": 7, "under-voltage": 2, "over-current": 9, "CPU quota": 6,
     }  # fmt: skip
+
+
+def test_a_pi_is_asked_for_its_limits_after_each_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pi = tree(tmp_path / "pi", {"proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0"})
+    other = tree(tmp_path / "other", {"proc/device-tree/model": "Radxa ROCK 5B"})
+    tool = tmp_path / "bin" / "vcgencmd"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho throttled=0x50001\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    state = device_state(pi)
+    assert state["held_back"] == ["under-voltage"], "met now"
+    assert {name for name, met in state["throttle_counts"].items() if met} == {
+        "under-voltage", "throttled",
+    }  # fmt: skip
+    assert device_state(other)["throttle_counts"] == {}
 
 
 def test_what_slows_the_processor_down_now_is_named_and_a_fan_is_not(tmp_path: Path) -> None:

@@ -60,6 +60,24 @@ def test_it_loads_a_file_says_what_it_is_and_times_it_when_told(folder: Path) ->
     assert sum(first["latencies_ns"]) <= first["wall_ns"]
 
 
+@pytest.mark.parametrize("boundary", ["engine", "frame"])
+def test_it_tells_its_layers_and_goes_on(boundary: str, folder: Path) -> None:
+    requests = '{"layers": true}\n{"run": 1}\n'
+    arguments = (str(folder / "net.onnx"), "--threads", "1", "--boundary", boundary)
+    _, (_, told, visit) = answers(folder, *arguments, requests=requests)
+    kinds = [each["layer"]["kind"] for each in told["layers"]]
+    assert any("GlobalAveragePool" in kind for kind in kinds)
+    assert all(each["time_ms"] > 0 for each in told["layers"])
+    assert told["run_ms"] > 0 < told["profiled_ms"]
+    assert len(visit["latencies_ns"]) == 1
+
+
+def test_layers_of_an_open_batch_are_those_of_the_batch_that_is_measured(folder: Path) -> None:
+    arguments = (str(folder / "open.onnx"), "--threads", "1", "--batch", "4")
+    _, (_, told) = answers(folder, *arguments, requests='{"layers": true}\n')
+    assert told["layers"]
+
+
 def test_memory_is_what_this_process_held_not_its_parent(folder: Path) -> None:
     ballast = np.ones(60_000_000)  # 480 MB here must not show there
     _, said = answers(folder, str(folder / "net.onnx"), requests='{"run": 1}\n')
@@ -71,8 +89,9 @@ def test_memory_is_what_this_process_held_not_its_parent(folder: Path) -> None:
 def test_what_it_does_not_understand_is_answered_and_survived(folder: Path) -> None:
     strange = (
         '{"rest_s": 0}', '{"rest_s": "1"}', '{"rest_s": 1e9}', '{"rest_s": 1, "run": 1}',
-        "garbage", "[]", "{}", '{"run": 0}', '{"run": "7"}', '{"run": true}', '{"run": 1e3}',
-        '{"run": 1, "warmup": -1}', '{"run": 10000000}', '{"run": 1, "shell": "ls"}', "",
+        '{"layers": false}', '{"layers": true, "run": 1}', "garbage", "[]", "{}", '{"run": 0}',
+        '{"run": "7"}', '{"run": true}', '{"run": 1e3}', '{"run": 1, "warmup": -1}',
+        '{"run": 10000000}', '{"run": 1, "shell": "ls"}', "",
     )  # fmt: skip
     requests = "\n".join((*strange, '{"run": 1}', ""))
     code, said = answers(folder, str(folder / "net.onnx"), requests=requests)

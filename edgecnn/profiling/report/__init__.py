@@ -5,7 +5,14 @@ from edgecnn.profiling.report.json import evaluation_document, profile_document
 from edgecnn.profiling.report.saved import read_report
 from edgecnn.profiling.report.summary import Summary, summarize
 from edgecnn.profiling.report.text import device_line, evaluation_table, profile_table
-from edgecnn.profiling.report.write import FORMS, PICTURES, write_plot, write_report
+from edgecnn.profiling.report.write import (
+    FORMS,
+    PICTURES,
+    layers_beside,
+    write_plot,
+    write_report,
+    write_trace,
+)
 
 __all__ = [
     "FORMS",
@@ -15,6 +22,7 @@ __all__ = [
     "evaluation_document",
     "evaluation_table",
     "html_page",
+    "layers_beside",
     "profile_document",
     "profile_table",
     "read_report",
@@ -23,4 +31,5 @@ __all__ = [
     "write_html",
     "write_plot",
     "write_report",
+    "write_trace",
 ]

@@ -12,22 +12,26 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from string import Template
+from types import ModuleType
 from typing import Any
 
 from edgecnn import __version__
 from edgecnn.errors import EdgecnnError
 from edgecnn.files import write_text
 from edgecnn.profiling.report.latencies import latency_plot
+from edgecnn.profiling.report.layer_tables import layers_section
 from edgecnn.profiling.report.pace import STRIPS, has_pace, pace_plot, strips
+from edgecnn.profiling.report.roofline import has_roofline, roofline_data, roofline_plot
 from edgecnn.profiling.report.scatter import OPERATIONS, Cost, accuracy_plot, cost_of, shown
 from edgecnn.profiling.report.spread import (
+    Datasets,
     beyond,
     blocks_data,
     blocks_plot,
     spread_data,
     spread_plot,
 )
-from edgecnn.profiling.report.style import color_of
+from edgecnn.profiling.report.style import Spec, color_of
 from edgecnn.profiling.report.summary import Row, Summary
 from edgecnn.profiling.report.table import device_list, files_table, method_list
 from edgecnn.profiling.report.text import device_line
@@ -59,6 +63,7 @@ def html_page(summary: Summary) -> str:
         table_note=escaped(_table_note(summary)),
         operations=_operations(summary),
         pace=_pace(summary),
+        layers=layers_section(summary),
         spreads="\n".join(_spread(index, row) for index, row in enumerate(summary.rows)),
         device=device_list(summary.report.device, summary.report.device_after),
         method=method_list(summary),
@@ -194,9 +199,24 @@ def _plots(summary: Summary) -> dict[str, Any]:
     if has_pace(summary):
         plots["pace"] = {"wide": pace_plot(summary)}
         plots |= {name: {"wide": plot} for name, plot in strips(summary).items()}
-    own = [{"spread": spread_data(row), "blocks": blocks_data(row)} for row in summary.rows]
+    own = [_own_data(row) for row in summary.rows]
     shared = {"spread": {"wide": spread_plot()}, "blocks": {"wide": blocks_plot()}}
-    return {**plots, **shared, "own": own}
+    if any(map(has_roofline, summary.rows)):
+        shared["roofline"] = {"wide": roofline_plot()}
+    return {**_as_vega({**plots, **shared}), "own": own}
+
+
+def _as_vega(plots: Mapping[str, Mapping[str, Spec]]) -> dict[str, dict[str, Spec]]:
+    """Vega-Lite worked out here once, and not by the browser for every file."""
+    vega = _vl_convert().vegalite_to_vega
+    return {
+        name: {width: vega(spec) for width, spec in forms.items()} for name, forms in plots.items()
+    }
+
+
+def _own_data(row: Row) -> dict[str, Datasets]:
+    data = {"spread": spread_data(row), "blocks": blocks_data(row)}
+    return data | {"roofline": roofline_data(row)} if has_roofline(row) else data
 
 
 def _both_widths(summary: Summary, cost: Cost) -> dict[str, Any]:
@@ -216,6 +236,11 @@ def _as_data(document: Mapping[str, Any]) -> str:
 @functools.cache
 def _library() -> str:
     """Vega, Vega-Lite and vega-embed, once for all plots."""
+    bundle: str = _vl_convert().javascript_bundle()
+    return bundle.replace("</script", "<\\/script")
+
+
+def _vl_convert() -> ModuleType:
     try:
         import vl_convert
     except ImportError as error:
@@ -223,8 +248,8 @@ def _library() -> str:
             "the HTML report needs vl-convert, which is not installed",
             hint="pip install 'edgecnn[report]'",
         ) from error
-    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a wrong stub
-    return bundle.replace("</script", "<\\/script")
+    module: ModuleType = vl_convert
+    return module
 
 
 def _part(name: str) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgecnn.contract import to_json
 from edgecnn.profiling.energy import energy_mj
+from edgecnn.profiling.layers import layers_document
 from edgecnn.profiling.records import Accuracy, Evaluation, Measurement, Paired, Profile
 from edgecnn.profiling.report.summary import Row, Summary, published_top1
 from edgecnn.profiling.statistics import Interval
@@ -80,6 +82,7 @@ def _profile(row: Row) -> dict[str, Any]:
         "energy_mj": energy_mj(profile),
         "parameters": profile.parameters,
         "macs": profile.macs,
+        "layers": layers_document(profile.layers, row.roofs),
         "contract": _contract(profile),
         "throttle_before": dict(measured.throttle_before),
         "blocks": _blocks(measured),
@@ -135,10 +138,12 @@ def _paired(paired: Paired) -> dict[str, Any]:
     }
 
 
-def _interval(interval: Interval) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
+def _interval(interval: Interval) -> dict[str, float | None]:
+    """An open end is null: JSON knows no infinity."""
+    high = interval.high if math.isfinite(interval.high) else None
+    return {"value": interval.value, "low": interval.low, "high": high}
 
 
-def _percent(accuracy: Accuracy) -> dict[str, float]:
+def _percent(accuracy: Accuracy) -> dict[str, float | None]:
     share = Interval(accuracy.value, accuracy.low, accuracy.high)
     return _interval(share.scaled(100))

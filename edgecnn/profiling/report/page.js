@@ -2,7 +2,7 @@
   "use strict";
   const NARROW_PX = 600;
   const plots = JSON.parse(document.getElementById("plots").textContent);
-  const options = { renderer: "svg", actions: false, tooltip: { theme: "custom" } };
+  const options = { mode: "vega", renderer: "svg", actions: false, tooltip: { theme: "custom" } };
   const drawn = new Map();
 
   // A plot may have one form for wide and one for narrow pages.
@@ -14,7 +14,9 @@
   // A plot that all files share gets the data of this one.
   const filled = (box, spec) => {
     if (box.dataset.own === undefined) return spec;
-    return { ...spec, datasets: plots.own[Number(box.dataset.own)][box.dataset.plot] };
+    const own = plots.own[Number(box.dataset.own)][box.dataset.plot];
+    const values = (each) => (own[each.name] ? { ...each, values: own[each.name] } : each);
+    return { ...spec, data: spec.data.map(values) };
   };
 
   const draw = async (box) => {
@@ -30,6 +32,7 @@
 
   const drawAll = async () => {
     for (const box of document.querySelectorAll("[data-plot]")) {
+      if (box.closest("details:not([open])")) continue;
       await draw(box);
       await breath();
     }
@@ -61,6 +64,14 @@
   for (const button of document.querySelectorAll(".sortable button")) {
     button.addEventListener("click", () => sort(button));
   }
+
+  // What is folded away is drawn when it is opened, and all of it for paper.
+  for (const part of document.querySelectorAll("details")) {
+    part.addEventListener("toggle", drawAll);
+  }
+  window.addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details")) part.open = true;
+  });
 
   window.addEventListener("resize", drawAll);
   drawAll();

@@ -4,35 +4,71 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from edgecnn.profiling.energy import energy_mj
+from edgecnn.profiling.layers import TimedLayer
+from edgecnn.profiling.report.layer_words import TITLES, WORDS, layer_cells, layers_line
 from edgecnn.profiling.report.summary import Row, Summary
 from edgecnn.profiling.report.text import cells, device_line, head
 from edgecnn.profiling.statistics import Interval
 
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@")
+_LONGEST = 10  # layers of a file that Markdown shows
 
 
 def markdown(summary: Summary) -> str:
-    """The table and the sentences of the report, for GitHub and the like."""
+    """The table, the sentences and the longest layers of the report, for GitHub and the like."""
     rows = [head(summary), *(cells(row) for row in summary.rows)]
     used = [index for index in range(len(rows[0])) if any(row[index] for row in rows)]
-    title, *others = [[_cell(row[index]) for index in used] for row in rows]
-    aligned = ["---" if index in (0, len(rows[0]) - 1) else "--:" for index in used]
-    lines = [f"| {' | '.join(row)} |" for row in (title, aligned, *others)]
+    table = _grid([[row[index] for index in used] for row in rows], words=(0, len(rows[0]) - 1))
     notes = [*summary.sentences, *summary.warnings]
     when = f"{summary.report.created:%Y-%m-%d %H:%M}"
     device = f"{when}, {device_line(summary.report.device)}"
-    return "\n\n".join([_cell(device), "\n".join(lines), *map(_cell, notes)]) + "\n"
+    layers = [part for row in summary.rows for part in _layers(row)]
+    return "\n\n".join([_cell(device), table, *map(_cell, notes), *layers]) + "\n"
+
+
+def _layers(row: Row) -> Iterator[str]:
+    """The longest layers of a file, and how many others there are."""
+    if row.profile.layers is None:
+        return
+    yield _cell(f"Layers of {layers_line(row)}.")
+    if (found := row.layers) is None:
+        return
+    shown = found.dearest[:_LONGEST]
+    yield _grid([TITLES, *(layer_cells(layer, row) for layer in shown)], words=range(WORDS))
+    if rest := found.dearest[_LONGEST:]:
+        yield f"{len(rest)} more take {sum(layer.time_ms for layer in rest):.3f} ms."
+
+
+def _grid(rows: Sequence[Sequence[str]], *, words: Container[int]) -> str:
+    """A table of Markdown; columns of words stand to the left."""
+    title, *others = [[_cell(cell) for cell in row] for row in rows]
+    aligned = ["---" if index in words else "--:" for index in range(len(title))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (title, aligned, *others))
 
 
 def csv_table(summary: Summary) -> str:
     """One line a file, one column a number; what was not measured is empty."""
+    return _csv([_record(row) for row in summary.rows])
+
+
+def layers_csv(summary: Summary) -> str:
+    """One line a layer of a file, in the order in which they ran; '' where none were timed."""
+    records = [
+        _layer_record(number, layer, row)
+        for row in summary.rows
+        for number, layer in enumerate(row.layers.layers if row.layers else (), start=1)
+    ]
+    return _csv(records) if records else ""
+
+
+def _csv(records: Sequence[Mapping[str, Any]]) -> str:
     stream = io.StringIO()
-    records = [_record(row) for row in summary.rows]
     writer = csv.DictWriter(stream, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
@@ -81,12 +117,37 @@ def _record(row: Row) -> dict[str, Any]:
     }
 
 
+def _layer_record(number: int, layer: TimedLayer, row: Row) -> dict[str, Any]:
+    place = row.roofs.place(layer)
+    numbers = {
+        "macs": layer.macs,
+        "moved_bytes": layer.moved_bytes,
+        "gmac_per_s": layer.gmac_per_s,
+        "gb_per_s": layer.gb_per_s,
+        "bound": place.bound if place else None,
+        "roof_share": place.share if place else None,
+    }
+    return {
+        "name": _harmless(row.name),
+        "file": _harmless(row.profile.file),
+        "number": number,
+        "layer": _harmless(layer.title),
+        "nodes": _harmless(" ".join(layer.nodes)),
+        "engine_name": _harmless(layer.name),
+        "kind": _harmless(layer.kind),
+        "precision": _harmless(layer.precision),
+        "time_ms": layer.time_ms,
+        **{key: "" if value is None else value for key, value in numbers.items()},
+    }
+
+
 def _columns(name: str, interval: Interval | None) -> dict[str, float | str]:
-    """Three columns, empty where there is nothing."""
+    """Three columns, empty where there is nothing, or no end."""
     low, high = f"{name}_low", f"{name}_high"
     if interval is None:
         return {name: "", low: "", high: ""}
-    return {name: interval.value, low: interval.low, high: interval.high}
+    upper = interval.high if math.isfinite(interval.high) else ""
+    return {name: interval.value, low: interval.low, high: upper}
 
 
 def _net_mj(energy: Mapping[str, Any]) -> float | str:

@@ -11,6 +11,7 @@ from typing import Any
 from edgecnn.contract import from_json
 from edgecnn.errors import ContractError, DataError
 from edgecnn.files import read_error
+from edgecnn.profiling.layers import read_layers
 from edgecnn.profiling.records import (
     Accuracy,
     Around,
@@ -80,6 +81,7 @@ def _profile(said: Mapping[str, Any]) -> Profile:
         parameters=_count(said["parameters"]),
         macs=_count(said["macs"]),
         origin=str(said["origin"]),
+        layers=read_layers(said.get("layers")),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from edgecnn.profiling.compare import (
     names,
     on_front,
 )
+from edgecnn.profiling.layers import Roofs, TimedLayer, TimedLayers, roofs_of
 from edgecnn.profiling.records import Profile, Report
 from edgecnn.profiling.report.words import drops, printable
 from edgecnn.profiling.statistics import MIN_RUNS_P99
@@ -28,7 +30,7 @@ NOT_COMPARED = "not compared"
 class Row:
     """One file as all forms of the report show it; `against` is the name of its baseline.
 
-    Names and models are printable, whatever stands in the file.
+    `roofs` are those over its layers. Names and models are printable, whatever stands in the file.
     """
 
     name: str
@@ -39,6 +41,13 @@ class Row:
     against: str | None
     on_front: bool
     beaten_by: str | None
+    roofs: Roofs
+
+    @property
+    def layers(self) -> TimedLayers | None:
+        """Its layers, as far as they were asked for and could be timed."""
+        found = self.profile.layers
+        return found if found and found.layers else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,7 @@ def _rows(profiles: Sequence[Profile], *, use_marked: bool) -> tuple[Row, ...]:
     called = tuple(map(printable, names(profiles)))
     base = baselines(profiles)
     latencies = tuple(map(latency, profiles))
+    roofs = _roofs(profiles)
     front, beaten = on_front(profiles, latencies), clearly_beaten(profiles, latencies)
     return tuple(
         Row(
@@ -98,9 +108,23 @@ def _rows(profiles: Sequence[Profile], *, use_marked: bool) -> tuple[Row, ...]:
             against=None if j is None else called[j],
             on_front=front[i],
             beaten_by=None if (k := beaten[i]) is None else called[k],
+            roofs=roofs[_under_one_roof(profile)],
         )
         for i, profile in enumerate(profiles)
     )
+
+
+def _under_one_roof(profile: Profile) -> tuple[str, str, int]:
+    """Files that share a device, an engine and its threads share their roofs."""
+    return profile.origin, profile.measurement.engine, profile.measurement.threads
+
+
+def _roofs(profiles: Sequence[Profile]) -> dict[tuple[str, str, int], Roofs]:
+    layers: dict[tuple[str, str, int], list[TimedLayer]] = {}
+    for profile in profiles:
+        own = layers.setdefault(_under_one_roof(profile), [])
+        own += profile.layers.layers if profile.layers else ()
+    return {key: roofs_of(found) for key, found in layers.items()}
 
 
 def published_top1(profile: Profile) -> float | None:
@@ -128,10 +152,15 @@ def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
     if len(compared) <= _FEW:
         return tuple(_told(row) for row in compared)
     judged = [row for row in compared if not _is_left_out(row)]
-    left_out = len(compared) - len(judged)
-    return tuple(
-        filter(None, (_range(judged), f"{left_out} were not compared." if left_out else ""))
-    )
+    left_out = [row for row in compared if _is_left_out(row)]
+    return tuple(filter(None, (_range(judged), _left_out(left_out))))
+
+
+def _left_out(rows: Sequence[Row]) -> str:
+    """How many were not compared, and what they were: `7 were not compared: throttled.`."""
+    verdicts = [row.comparison.verdict for row in rows if row.comparison]
+    why = dict.fromkeys(verdict.removeprefix(f"{NOT_COMPARED}: ") for verdict in verdicts)
+    return f"{len(verdicts)} were not compared: {', '.join(why)}." if verdicts else ""
 
 
 def _is_left_out(row: Row) -> bool:
@@ -203,8 +232,11 @@ def _warnings(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _marked(rows: Sequence[Row]) -> str:
-    marked = [_mark(row) for row in rows if row.profile.state != "stable"]
-    return f"Not a steady run: {', '.join(marked)}." if marked else ""
+    marked = [row for row in rows if row.profile.state != "stable"]
+    told = ", ".join(map(_mark, marked[:_FEW]))
+    states = Counter(row.profile.state for row in marked[_FEW:])
+    more = "".join(f", and {count} more {state}" for state, count in states.items())
+    return f"Not a steady run: {told}{more}." if marked else ""
 
 
 def _mark(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +104,7 @@ def _file_row(row: Row, columns: Sequence[_Column]) -> str:
     profile = row.profile
     kind = profile.precision if profile.precision in ("fp32", "int8") else "other"
     name = f'<span class="swatch {kind}"></span>{escaped(row.name)}'
-    cells = "".join(f"<td{_sorted_by(column.key(row))}>{column.cell(row)}</td>"
+    cells = "".join(f"<td{sorted_by(column.key(row))}>{column.cell(row)}</td>"
                     for column in columns)  # fmt: skip
     return (
         f'<tr><th scope="row" title="{escaped(profile.file)}">{name}</th>{cells}'
@@ -111,7 +112,8 @@ def _file_row(row: Row, columns: Sequence[_Column]) -> str:
     )
 
 
-def _sorted_by(key: float | None) -> str:
+def sorted_by(key: float | None) -> str:
+    """The attribute of a cell by which its column is sorted; nothing where there is no number."""
     return "" if key is None else f' data-key="{key:.9g}"'
 
 
@@ -124,7 +126,10 @@ def _p99(row: Row) -> str:
     if latency.p99 is None:
         told = f"{latency.missing_runs} of {MIN_RUNS_P99} runs are missing"
         return f'<span class="quiet" title="{told}">{p99(row)}</span>'
-    return like(latency.p99.value, latency.p50)
+    told = like(latency.p99.value, latency.p50)
+    if math.isfinite(latency.p99.high):
+        return told
+    return f'<span title="these runs do not say how high it may be">{told}</span>'
 
 
 def _top1(row: Row) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgecnn.files import human_size
 from edgecnn.profiling.records import Evaluation
+from edgecnn.profiling.report.layer_words import layer_sentences
 from edgecnn.profiling.report.summary import Row, Summary, published_top1
 from edgecnn.profiling.report.words import drops, fact, like, percent, printable, value_and_error
 
@@ -44,7 +45,7 @@ def device_line(facts: Mapping[str, Any]) -> str:
 def profile_table(summary: Summary) -> str:
     """The table of a profile, the sentences that follow from it, and what to beware of."""
     table = _table([head(summary), *(cells(row) for row in summary.rows)], left=(0, 7))
-    notes = [*summary.sentences, *summary.warnings]
+    notes = [*summary.sentences, *layer_sentences(summary), *summary.warnings]
     if all(row.profile.state == "stable" for row in summary.rows):
         notes.append("State: stable.")
     return "\n".join([table, "", *(_wrapped(note) for note in notes)])

@@ -76,7 +76,12 @@ class Layer:
     @property
     def is_reformat(self) -> bool:
         """Whether it computes nothing and only changes the type or the layout of values."""
-        return self.kind in _REFORMATS
+        return is_reformat(self.kind)
+
+
+def is_reformat(kind: str) -> bool:
+    """Whether layers of a kind compute nothing and only change the type or layout of values."""
+    return kind in _REFORMATS
 
 
 class Profiled(Protocol):
