@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     help="fast: ranges and biases; default: channels equalized and weights rounded together too; "
     "max: all of it for every method's ranges, the best wins (several times as long).",
 )
-@click.option("--ranges", type=options.FILE, help="Reuse the ranges of an earlier run.")
+@click.option(
+    "--ranges", type=options.FILE, help="Reuse the ranges of an earlier run, for whatever target."
+)
 @click.option("--keep-float", multiple=True, metavar="LAYER", help="Leave this layer in float.")
 @click.option(
     "--per-tensor",

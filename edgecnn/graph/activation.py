@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from onnx import NodeProto
 
 from edgecnn.graph.wiring import Wiring
@@ -32,3 +34,17 @@ def bounds_of(tensor: str, edges: Wiring) -> Limits | None:
     if producer is None or producer.op_type not in FUNCTIONS:
         return None
     return bounds(producer, edges)
+
+
+def bounds_behind(tensor: str, edges: Wiring, *, carried: Collection[str]) -> Limits | None:
+    """The bounds of values that were moved, selected or joined since; None where they differ.
+
+    `carried` are the op types that only move or select values.
+    """
+    producer = edges.producers.get(tensor)
+    if producer is not None and producer.op_type in carried:
+        return bounds_behind(producer.input[0], edges, carried=carried)
+    if producer is not None and producer.op_type == "Concat":
+        found = {bounds_behind(name, edges, carried=carried) for name in producer.input}
+        return found.pop() if len(found) == 1 else None
+    return bounds_of(tensor, edges)

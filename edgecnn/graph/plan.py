@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from onnx import ModelProto, NodeProto, TensorProto
 
 from edgecnn.errors import GraphError, UsageError
-from edgecnn.graph.activation import FUNCTIONS, Limits, bounds, bounds_of
+from edgecnn.graph.activation import FUNCTIONS, Limits, bounds, bounds_behind
 from edgecnn.graph.fold import channel_axis
 from edgecnn.graph.integers import INT8, UINT8, Integers
 from edgecnn.graph.sharing import find_shared, unevenly_bounded
@@ -254,26 +254,26 @@ class _Planner:
     def _joined(self, concat: NodeProto) -> list[str]:
         """The inputs of a Concat that have the scale of its output.
 
-        All of them where the engine wants that. Elsewhere those that nobody else reads: they would
-        be rounded to its steps anyway, after they were rounded to their own.
+        All of them where the engine wants that. Elsewhere those that are made for it alone: they
+        would be rounded to its steps anyway, after they were rounded to their own.
         """
         if self._function_of(concat) is not None:
             return []
-        wanted = self._target.equal_scales or self._is_made_to_be_joined(concat)
-        return list(concat.input) if wanted else []
+        if self._target.equal_scales:
+            return list(concat.input)
+        moves = self._target.carried
+        # An activation function that is absorbed lives on in the saturation: where the bounds
+        # differ, a common range would lose one of them.
+        limits = {bounds_behind(name, self._edges, carried=moves) for name in concat.input}
+        alike = len(limits) == 1
+        return [name for name in concat.input if alike and self._is_made_for(concat, name)]
 
-    def _is_made_to_be_joined(self, concat: NodeProto) -> bool:
-        """Whether a Concat alone reads what integer nodes make for it, all bounded alike.
-
-        An activation function that is absorbed lives on in the saturation: where the bounds
-        differ, a common range would lose one of them.
-        """
-        limits = {bounds_of(name, self._edges) for name in concat.input}
-        return len(limits) == 1 and all(
-            self._edges.only_consumer(name) is concat
-            and self._from_integers(name)
-            and self._edges.producers[name].op_type not in self._target.carried
-            for name in concat.input
+    def _is_made_for(self, concat: NodeProto, tensor: str) -> bool:
+        """Whether an integer node computes a tensor that a Concat alone reads."""
+        return (
+            self._edges.only_consumer(tensor) is concat
+            and self._from_integers(tensor)
+            and self._edges.producers[tensor].op_type not in self._target.carried
         )
 
     def _shifted(

@@ -100,7 +100,7 @@ class Task:
             if budget
             else None
         )
-        ranges = _read_ranges(self._options.ranges) if self._options.ranges else None
+        ranges = self._given_ranges()
         self._checkpoint = unfinished_calibration(
             self._source, self._fit.images, self._fit, self._narrator
         )
@@ -140,6 +140,16 @@ class Task:
         """The file is in its place: what would let an interrupted run go on is not needed."""
         if self._checkpoint is not None:
             self._checkpoint.forget()
+
+    def _given_ranges(self) -> Ranges | None:
+        path = self._options.ranges
+        if path is None:
+            return None
+        ranges = _read_ranges(path)
+        if ranges.calibration_sha256 != self._images.sha256:
+            mine = f"those of {self._images.name} only mend and judge"
+            self._narrator.warn(f"{path}: learnt on other images; {mine}")
+        return ranges
 
     def _finetuned(self, quantized: Quantized) -> Quantized:
         return finetuned(

@@ -78,11 +78,6 @@ def _quantize(section: QuantizeSection) -> Iterator[Problem]:
             f"[quantize] images {section.images}: too few to calibrate on",
             f"images = {_LEAST_IMAGES} or more",
         )
-    if section.ranges is not None and section.method != "auto":
-        yield (
-            f"[quantize] method {section.method!r} has no use: {section.ranges} holds ranges",
-            "leave out method or ranges",
-        )
 
 
 def _class_offset(offset: int) -> Iterator[Problem]:

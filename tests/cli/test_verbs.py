@@ -107,6 +107,10 @@ def test_ranges_can_be_used_again(edgecnn: Edgecnn, lenet: Path) -> None:
     again = edgecnn(*first, "-o", "b.onnx", "--ranges", "a.ranges.json")
     assert again.code == 0, again.err
     assert Path("a.ranges.json").read_text() == Path("b.ranges.json").read_text()
+    assert "other images" not in again.err
+    others = photos(Path("others"), 24)
+    last = ("quantize", lenet, "--calibration", others, "--effort", "fast", "-o", "c.onnx")
+    assert "learnt on other images" in edgecnn(*last, "--ranges", "a.ranges.json").err
 
 
 def test_nothing_is_overwritten_unless_it_is_said(edgecnn: Edgecnn) -> None:

@@ -168,7 +168,7 @@ def test_a_network_that_answers_the_same_to_everything() -> None:
 
 def test_one_image_a_thousand_times() -> None:
     image = next(IMAGES())
-    result = quantize_model(toy.plain(), lambda: iter([image] * 100), effort="fast")
+    result = quantize_model(toy.plain(), lambda: iter([image] * 1000), effort="fast")
     assert result.check.sqnr_db > 35
 
 

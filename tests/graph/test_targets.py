@@ -115,6 +115,39 @@ def test_what_is_made_to_be_joined_is_rounded_once(
     assert sqnr_db(answers(model), answers(int8)) > 25
 
 
+def reduced(*, deeper: bool) -> ModelProto:
+    """Two convolutions and a max-pool of what they read, joined, as where an Inception halves."""
+    net = toy.Net(seed=20)
+    maps = net.relu(net.conv("image", 8))
+    if deeper:
+        maps = net.node("Concat", net.relu(net.conv(maps, 4)), net.relu(net.conv(maps, 4)), axis=1)
+        net._channels[maps] = 8
+    parts = [net.relu(net.conv(maps, 8, strides=[2, 2])) for _ in range(2)]
+    pooled = net.node("MaxPool", maps, kernel_shape=[2, 2], strides=[2, 2])
+    both = net.node("Concat", *parts, pooled, axis=1)
+    net._channels[both] = 24
+    return net.model(net.head(net.relu(net.conv(both, 16))))
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+@pytest.mark.parametrize("deeper", [False, True])
+def test_a_pool_beside_them_keeps_its_scale_where_the_engine_lets_it(
+    deeper: bool, target: str
+) -> None:
+    """TensorRT wants one for all; elsewhere what is made for the Concat alone takes the whole's."""
+    model = reduced(deeper=deeper)
+    int8 = quantize_model(model, IMAGES, target=target, effort="fast").model
+    edges = wiring(int8)
+    concat, (pool,) = nodes(int8, "Concat")[-1], nodes(int8, "MaxPool")
+    first, second, pooled = (scale_of(edges, name) for name in concat.input)
+    after = edges.only_consumer(concat.output[0])
+    assert after is not None
+    assert first == second == float(edges.value(after.input[1]))
+    assert pooled == scale_of(edges, pool.input[0])
+    assert (pooled == first) == (target == "tensorrt")
+    assert sqnr_db(answers(model), answers(int8)) > 25
+
+
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_a_bound_survives_when_its_neighbour_has_another(target: str) -> None:
     """An unpadded reader lets TensorRT's tensors be shifted, which drops activation functions."""

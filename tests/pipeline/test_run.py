@@ -160,7 +160,6 @@ def test_a_preprocessing_nobody_knows_is_refused(short: Path) -> None:
         ("profile.time_limit_s=-1", "time_limit_s -1.0 is not above zero"),
         ("threads=0", "threads 0 is not above zero"),
         ("evaluate.class_offset=-1", "class_offset -1 is below zero"),
-        ("quantize.ranges=r.json quantize.method=mse", "method 'mse' has no use: r.json holds"),
     ],
 )
 def test_a_value_that_a_late_step_would_refuse_is_refused_at_once(
