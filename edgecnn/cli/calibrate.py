@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,9 @@ def calibrate(
         raise checkup.problem
     speaker.line("sha256", checkup.sha256)
     speaker.line("verdict", _VERDICTS[verdict(checkup)])
-    speaker.next(f"edgecnn quantize {model or 'FILE.onnx'} --calibration {source}")
+    again = options.said_again("images") if camera is None else options.said_again()
+    calibration = shlex.quote(source)
+    speaker.next(f"edgecnn quantize {model or 'FILE.onnx'} --calibration {calibration}{again}")
 
 
 def _check_source(source: str | None, camera: str | None, output: Path | None) -> None:

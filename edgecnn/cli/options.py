@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
+from click.core import ParameterSource
 
 from edgecnn.cli.speak import Speaker
 from edgecnn.contract import Color, Filter, Layout
@@ -46,6 +48,34 @@ def contract_options(command: _Command) -> _Command:
         return command(contract=ContractOptions(**said), **options)
 
     return wrapped  # type: ignore[return-value]
+
+
+def said_again(*more: str) -> str:
+    """How images are prepared, and `more` options by name, as this command line says it.
+
+    It begins with a space, to stand behind another command; empty where nothing was said.
+    """
+    from edgecnn.pipeline.contracts import ContractOptions
+
+    names = {*more, *(item.name for item in dataclasses.fields(ContractOptions))}
+    context = click.get_current_context()
+    return "".join(
+        f" {_typed(option, context.params[option.name])}"
+        for option in context.command.params
+        if option.name in names
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    )
+
+
+def _typed(option: click.Parameter, value: Any) -> str:
+    """An option with its value, as it is typed."""
+    if isinstance(value, bool):
+        return option.opts[0] if value else option.secondary_opts[0]
+    if isinstance(value, dict):  # only the decoder can be said
+        value = value["decoder"]
+    if isinstance(value, tuple):
+        value = ("x" if option.name == "size" else ",").join(f"{part:g}" for part in value)
+    return f"{option.opts[0]} {shlex.quote(str(value))}"
 
 
 def live(command: _Command) -> _Command:

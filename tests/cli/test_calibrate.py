@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,16 @@ def test_a_folder_is_looked_at(edgecnn: Edgecnn) -> None:
     assert labels == ["images", "different", "light", "sha256", "verdict", "next"]
     assert "next         edgecnn quantize FILE.onnx --calibration photos" in said.out
     assert said.err == ""
+
+
+def test_the_next_command_prepares_images_as_this_one_did(edgecnn: Edgecnn) -> None:
+    photos(Path("my photos"), 20)
+    how = ("--images", "16", "--size", "32x48", "--no-antialias", "--mean", "0.5,0.25,0.125")
+    said = edgecnn("calibrate", "my photos", *how, "--detector", "nanodet", "--seed", "0")
+    assert said.code == 0, said.err
+    command = shlex.split(said.out.splitlines()[-1].partition("edgecnn ")[2])
+    assert command[:4] == ["quantize", "FILE.onnx", "--calibration", "my photos"]
+    assert sorted(command[4:]) == sorted((*how, "--detector", "nanodet"))
 
 
 def test_a_camera_makes_a_set_that_is_then_looked_at(edgecnn: Edgecnn) -> None:
