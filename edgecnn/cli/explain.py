@@ -100,6 +100,8 @@ def explain(
     speaker.print(_table(explanation))
     for line in _remedies(explanation):
         speaker.line("remedy", line)
+    if any(row.price for row in explanation.rows):
+        speaker.line("prices", "of one thread of ONNX Runtime, measured here")
     speaker.result(explanation.document())
 
 

@@ -29,16 +29,15 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImages:
-    """Images with their classes; every index lies in 0 to `class_count` - 1."""
+    """Images with their classes; every index lies in 0 to `class_count` - 1.
+
+    `name` is that of the folder or the table, without where it lies.
+    """
 
     root: Path
     items: tuple[LabelledImage, ...]
     class_count: int
-
-    @property
-    def name(self) -> str:
-        """The folder's own name."""
-        return self.root.resolve().name
+    name: str
 
     @property
     def sha256(self) -> str:
@@ -75,7 +74,8 @@ def open_labelled(
         root, items = source, _from_folder(source, labels, names)
     ordered = sorted(items, key=lambda item: natural_order(item.path))
     largest = max(item.class_index for item in ordered)
-    return LabelledImages(root, tuple(ordered), names.count or largest + 1)
+    count = names.count or largest + 1
+    return LabelledImages(root, tuple(ordered), count, source.resolve().name)
 
 
 def _from_folder(folder: Path, labels: Path | None, names: ClassNames) -> list[LabelledImage]:

@@ -14,6 +14,7 @@ from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.saturation import local_target
+from edgecnn.graph.targets import find_target
 from edgecnn.pipeline.boxes import compare_boxes
 from edgecnn.pipeline.budget import Workshop, keep_budget
 from edgecnn.pipeline.contracts import ContractOptions
@@ -50,6 +51,10 @@ class QuantizeOptions:
     against: Path | None = None
     finetune: int = 0
     contract: ContractOptions = field(default_factory=ContractOptions)
+
+    def __post_init__(self) -> None:
+        if self.target is not None:
+            find_target(self.target)  # a mistyped one is told before any image is looked at
 
 
 def target_name(options: QuantizeOptions) -> str:

@@ -97,8 +97,8 @@ def _tell_price(outcome: Outcome, price: Extra, narrator: Narrator) -> None:
     whole = "" if outcome.float_ms is None else f"; FP32 takes {outcome.float_ms:.2f} ms"
     narrator.line(
         "price",
-        f"{_count(outcome)} in float: {price.base_ms:.2f} -> {now_ms:.2f} ms on one thread, "
-        f"measured here{whole}",
+        f"{_count(outcome)} in float: {price.base_ms:.2f} -> {now_ms:.2f} ms on one thread of "
+        f"ONNX Runtime, measured here{whole}",
     )
     if outcome.float_ms is not None and now_ms >= outcome.float_ms:
         narrator.warn("with these layers in float it is no faster than the FP32 file: use that one")

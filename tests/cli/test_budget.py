@@ -93,7 +93,7 @@ def test_the_culprit_goes_back_to_float(edgecnn: Edgecnn) -> None:
     assert said.code == 0, said.err
     assert re.search(rf"^float +{culprit}: \d+ % of the error", said.out, re.MULTILINE)
     assert "rounding its weights" in said.out
-    assert "ms on one thread, measured here" in said.out
+    assert "ms on one thread of ONNX Runtime, measured here" in said.out
     assert re.search(r"images kept aside, looked at \d times: held", said.out)
     again = edgecnn(*quantize(edgecnn, file, *options, "--force", "--json")).document
     assert culprit in again["float_layers"]

@@ -39,6 +39,7 @@ def test_the_culprit_comes_first_with_its_cause_and_remedy(edgecnn: Edgecnn) -> 
     assert lines[first + 1] == "  rounding its weights"
     assert "remedy       edgecnn quantize --effort default" in said.out
     assert f"remedy       --keep-float {culprit}: " in said.out
+    assert "prices       of one thread of ONNX Runtime, measured here" in said.out
     assert max(map(len, lines)) <= 100
 
 

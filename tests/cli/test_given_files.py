@@ -123,6 +123,15 @@ def test_ranges_that_are_given_must_hold_the_method(edgecnn: Edgecnn, lenet: Pat
     assert edgecnn(*again, "--method", "mse").code == 0
 
 
+def test_a_mistyped_target_is_told_before_the_images_are_looked_at(
+    edgecnn: Edgecnn, lenet: Path
+) -> None:
+    said = edgecnn("quantize", lenet, "--calibration", "natural:16", "--target", "tensort")
+    assert said.code == 2
+    assert "did you mean tensorrt?" in said.err
+    assert said.out == ""
+
+
 def test_a_file_that_is_there_is_not_written_over(
     edgecnn: Edgecnn, tmp_path: Path, lenet: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_table_may_look_as_people_write_it(tmp_path: Path, name: str, text: st
     (tmp_path / name).write_text(text, encoding="utf-8", newline="")
     found = open_labelled(tmp_path / name, classes=ANIMALS)
     assert shown(found, tmp_path) == {"a.png": 3, "b.png": 1}
+    assert found.name == name
 
 
 def test_a_table_in_the_folder_is_found(tmp_path: Path) -> None:
