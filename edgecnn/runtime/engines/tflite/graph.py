@@ -78,7 +78,7 @@ class Rewriter:
         self._graph = graph
         self._readers: dict[str, list[Node]] = {}
         self._memo: dict[tuple[int, object], Value] = {}
-        self._name = ""
+        self._node = Node("", "", (), ("",))
         for node in graph.nodes:
             for name in node.inputs:
                 self._readers.setdefault(name, []).append(node)
@@ -96,7 +96,7 @@ class Rewriter:
 
     def begin(self, node: Node) -> None:
         """From here on tensors carry the name of this node's output."""
-        self._name = node.outputs[0]
+        self._node = node
 
     # --- constants
 
@@ -180,7 +180,9 @@ class Rewriter:
         return self._once(value, quant, Op.QUANTIZE, replace(value, quant=quant))
 
     def images(self, value: Value) -> Value:
-        """A value of four axes with its channels last."""
+        """A value of four axes with its channels last; raises EngineError where it has others."""
+        if len(value.shape) != len(TO_NHWC):
+            raise refusal(self._node, f"works on {len(value.shape) - 2} axes, not on images")
         return value if value.channels_last else self._transposed(value, TO_NHWC)
 
     def plain(self, value: Value) -> Value:
@@ -224,7 +226,11 @@ class Rewriter:
     def put(self, data: Array, *, quant: Quant | None = None) -> Value:
         """A constant tensor."""
         index = self.model.tensor(
-            f"{self._name}:{data.shape}", data.shape, data.dtype.name, quant=quant, data=data
+            f"{self._node.outputs[0]}:{data.shape}",
+            data.shape,
+            data.dtype.name,
+            quant=quant,
+            data=data,
         )
         return Value(index, tuple(data.shape), quant)
 
@@ -233,7 +239,8 @@ class Rewriter:
     ) -> Value:
         """Add an operator whose output is like `made`, and return its output."""
         dtype = "float32" if made.quant is None else "int8"
-        index = self.model.tensor(self._name, made.stored_shape, dtype, quant=made.quant)
+        name = self._node.outputs[0]
+        index = self.model.tensor(name, made.stored_shape, dtype, quant=made.quant)
         self.model.operator(op, [value.index for value in inputs], [index], options)
         return replace(made, index=index)
 

@@ -52,9 +52,7 @@ def binary(graph: Rewriter, node: Node) -> None:
     if quant is None:
         values = [graph.floats(value) for value in values]
     if len({value.channels_last for value in values}) > 1:
-        values = [
-            graph.images(value) if len(value.shape) == 4 else _refused(node) for value in values
-        ]
+        values = [graph.images(value) for value in values]
     like = values[0]
     operands = [
         values.pop(0) if each is None else _constant_like(graph, each, like) for each in constants
@@ -67,10 +65,6 @@ def binary(graph: Rewriter, node: Node) -> None:
         sink = replace(sink, activation=Activation.NONE)
     made = Value(0, tuple(shape), quant, like.channels_last)
     graph.finish(node, graph.emit(op, operands, made, options), sink)
-
-
-def _refused(node: Node) -> Value:
-    raise refusal(node, "joins images with values of another rank")
 
 
 def _common_quant(node: Node, values: list[Value], sink: Sink) -> Quant | None:

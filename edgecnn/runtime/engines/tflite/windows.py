@@ -53,9 +53,7 @@ def _halves(total: int) -> Shape:
 
 
 def window(node: Node, kernel: Shape, image: Value) -> Window:
-    """The window of a Conv or pooling; raises EngineError where it is not over images."""
-    if len(image.shape) != 4 or len(kernel) != 2:
-        raise refusal(node, f"works on {len(image.shape) - 2} axes, not on images")
+    """The window of a Conv or pooling over an image; raises EngineError for SAME_LOWER."""
     strides, dilations = node.ints("strides", (1, 1)), node.ints("dilations", (1, 1))
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
     sizes = image.shape[2:]
