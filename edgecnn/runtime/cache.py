@@ -146,13 +146,13 @@ def remembered(
         raise read_error(path, error) from error
     stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     known = cache_dir() / _HASHES / _digest({"path": str(path.resolve()), "stamp": str(stamp)})
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        return dict(json.loads(known.read_text(encoding="utf-8")))
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        return dict(json.loads(known.read_text(encoding="utf-8"))["facts"])
     found, is_alone = look()
     if is_alone and time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > settled_ns:
         with contextlib.suppress(OSError, FileError):
             known.parent.mkdir(parents=True, exist_ok=True)
-            write_text(known, json.dumps(found))
+            write_text(known, json.dumps({"format": 1, "facts": found}))
     return found
 
 

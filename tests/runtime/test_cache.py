@@ -215,7 +215,7 @@ def test_what_was_found_is_remembered_while_the_file_stays_as_it_is(
     path.write_text("other")
     assert remembered("other") == facts("other")
     assert asked == ["first", "other"]
-    for damage in ("", "[1]", "{"):
+    for damage in ("", "[1]", "{}"):
         for known in (own_cache / "hashes").iterdir():
             known.write_text(damage)
         assert remembered("other") == facts("other"), damage
