@@ -118,7 +118,6 @@ def quantize(
     budget = Budget(limit, data, table, accept_loss, class_offset) if limit else None
     if data is not None:  # what does not fit the labels is said before the work, not after it
         open_data(data, contract_of(file, contract), table=table, class_offset=class_offset)
-    found = find_calibration(calibration, limit=images, seed=seed)
     chosen = QuantizeOptions(
         target=target,
         method=method,
@@ -131,6 +130,7 @@ def quantize(
         against=data,
         contract=contract,
     )
+    found = find_calibration(calibration, limit=images, seed=seed)
     result = quantize_file(
         file, found, options=chosen, output=output, force=force, narrator=speaker
     )
