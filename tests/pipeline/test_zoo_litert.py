@@ -36,6 +36,9 @@ CASES = [
     ),
 ]
 SHORT_OF_RIGHT_DB = 3.0
+# A golden check allows 0.05 of the spread, which is some 6.5 deviations of 1000 outputs; their
+# largest error is some 3.3 deviations of the noise. So noise of a tenth, 20 dB, just passes.
+GOLDEN_DB = 20.0
 
 
 @pytest.mark.parametrize("spec", CASES)
@@ -55,14 +58,17 @@ def test_a_network_answers_as_in_onnxruntime(spec: ModelSpec, tmp_path: Path) ->
         quantize(fp32, find_calibration("natural:16", seed=0), options=options, output=int8)
         wanted, given = answers(int8, "onnxruntime"), answers(int8, "litert")
         off_db = sqnr_db(plain, wanted)
+        with load(int8, engine="litert", threads=1) as model:
+            found = model.verify()
+        assert found.answered == found.expected
+        assert found.passed or off_db < GOLDEN_DB + SHORT_OF_RIGHT_DB, "random weights alone fail"
         assert sqnr_db(wanted, given) > off_db - SHORT_OF_RIGHT_DB
         assert sqnr_db(plain, given) > off_db - SHORT_OF_RIGHT_DB
 
 
 def answers(path: Path, engine: str) -> Float:
-    """All outputs on four images, each centred; the golden check passes on the way."""
+    """All outputs on four images, each centred."""
     with load(path, engine=engine, threads=1) as model:
-        assert model.verify().passed
         height, width = model.contract.preprocess.size
         images = natural_images(4, height=height, width=width, seed=3)
         made = [model.outputs(model.preprocess(image)) for image in images]
