@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.accuracy_peers import WORKER, PeerError, environment_of, prepared, quantize_with
 from benchmarks.auto_runner import Runner
-from benchmarks.networks import OUTPUT, claim_holds, files
+from benchmarks.networks import OUTPUT, claim_holds, files, weights
 from edgecnn.cli.speak import Speaker
 from edgecnn.datasets.natural import natural_images
 from edgecnn.onnxfile import read_contract
@@ -152,7 +152,7 @@ def program(name: str) -> Path:
         from edgecnn.zoo.catalog import find
         from edgecnn.zoo.weights import load_weights
 
-        loaded = load_weights(find(name), "random", seed=0, cache=cache_dir())
+        loaded = load_weights(find(name), str(weights(name)), cache=cache_dir())
         image = torch.zeros(loaded.preprocess.tensor_shape())
         torch.export.save(torch.export.export(loaded.module.eval(), (image,)), target)
     return target
