@@ -106,7 +106,9 @@ def main() -> int:
         file.write_text(f"{before}{PROBE}{after}", encoding="utf-8")
         for width in WIDTHS:
             taken = [opened_after_ms(chromium, file, width=width) for _ in range(TIMES)]
-            shown, drawn = (", ".join(f"{ms:.0f}" for ms in times) for times in zip(*taken))
+            shown, drawn = (
+                ", ".join(f"{ms:.0f}" for ms in times) for times in zip(*taken, strict=True)
+            )
             quick = sorted(taken)[TIMES // 2][0] < MOST_MS
             held = held and quick
             print(f"claim: {width} px wide, all in view is drawn after {shown} ms (and the rest "
