@@ -4,7 +4,8 @@
 
 The profiles are made up, with clocks, heat and 80 layers each; real is the browser: headless
 Chromium with a fresh profile opens the page, and the time is the page's own, from the start of the
-navigation until the last plot is drawn. Three times, at two widths.
+navigation until every plot in view is drawn; the rest follows while one reads. Three times, at two
+widths.
 """
 
 from __future__ import annotations
@@ -33,8 +34,14 @@ TIMES = 3
 
 # Asked by the page itself, as often as the screen is drawn: nothing else runs in between.
 PROBE = """<script>
-const look = () => document.documentElement.dataset.drawn
-  ? console.log(`drawn after ${performance.now()} ms`) : requestAnimationFrame(look);
+const told = {};
+const look = () => {
+  for (const what of ["shown", "drawn"]) {
+    if (document.documentElement.dataset[what]) told[what] ??= performance.now();
+  }
+  if (told.drawn) console.log(`shown after ${told.shown} ms, drawn after ${told.drawn} ms`);
+  else requestAnimationFrame(look);
+};
 look();
 </script></body>"""
 
@@ -55,8 +62,11 @@ def _profiles() -> Iterator[Profile]:
             )
 
 
-def drawn_after_ms(chromium: str, file: Path, *, width: int) -> float:
-    """How long the page took by its own clock; raises RuntimeError where it complains."""
+def opened_after_ms(chromium: str, file: Path, *, width: int) -> tuple[float, float]:
+    """When all in view was drawn, and when the rest was, by the page's own clock.
+
+    Raises RuntimeError where the page complains.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = subprocess.Popen(
             [
@@ -71,8 +81,8 @@ def drawn_after_ms(chromium: str, file: Path, *, width: int) -> float:
         assert browser.stderr is not None
         try:
             for line in browser.stderr:
-                if found := re.search(r"drawn after ([0-9.]+) ms", line):
-                    return float(found[1])
+                if found := re.search(r"shown after (\S+) ms, drawn after (\S+) ms", line):
+                    return float(found[1]), float(found[2])
                 if "CONSOLE" in line:
                     raise RuntimeError(line.strip())
         finally:
@@ -95,12 +105,14 @@ def main() -> int:
         before, _, after = made.rpartition("</body>")
         file.write_text(f"{before}{PROBE}{after}", encoding="utf-8")
         for width in WIDTHS:
-            taken = [drawn_after_ms(chromium, file, width=width) for _ in range(TIMES)]
-            shown = ", ".join(f"{each:.0f}" for each in taken)
-            quick = sorted(taken)[TIMES // 2] < MOST_MS
+            taken = [opened_after_ms(chromium, file, width=width) for _ in range(TIMES)]
+            shown, drawn = (
+                ", ".join(f"{ms:.0f}" for ms in times) for times in zip(*taken, strict=True)
+            )
+            quick = sorted(taken)[TIMES // 2][0] < MOST_MS
             held = held and quick
-            print(f"claim: {width} px wide, all drawn after {shown} ms, "
-                  f"under {MOST_MS}: {_told(quick)}", flush=True)  # fmt: skip
+            print(f"claim: {width} px wide, all in view is drawn after {shown} ms (and the rest "
+                  f"after {drawn}), under {MOST_MS}: {_told(quick)}", flush=True)  # fmt: skip
     return 0 if held else 1
 
 

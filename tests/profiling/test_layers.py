@@ -118,7 +118,7 @@ def test_the_text_names_the_longest_layers() -> None:
 def test_markdown_shows_the_longest_and_counts_the_rest() -> None:
     text = markdown(SUMMARY)
     (line,) = [line for line in text.splitlines() if line.startswith("| /conv |")][:1]
-    assert line == "| /conv | Conv fp32 | 3.000 | 75.0% | 90 | 3e+03 | 30 | 1 | compute 100 % |"
+    assert line == "| /conv | Conv fp32 | 3.000 | 75.0% | 90 | 3,000 | 30 | 1 | compute 100 % |"
     many = TimedLayers(LAYERS.layers * 5, 4.0, 4.2, 100)
     assert "5 more take 2.500 ms." in markdown(summarize(made_up_report(profile("fp32", many))))
 

@@ -151,7 +151,7 @@ def test_throughput_has_a_column_and_an_axis() -> None:
 def test_layers_are_a_table_with_what_they_reach(page: str) -> None:
     text = words(page)
     assert "mobilenetv2 fp32: 3 layers, 4 of the 4.2 ms of a run under the profiler" in text
-    assert "1 /conv Conv fp32 3.000 75.0% 90 3e+03 30 1 compute 100 %" in text
+    assert "1 /conv Conv fp32 3.000 75.0% 90 3,000 30 1 compute 100 %" in text
     assert "2 <pool> MaxPool fp32 0.500" in text, "strangers' words are only words"
     assert "Where the time of a run goes" not in words(page_of(*PROFILES[2:]))
     missing = TimedLayers(unavailable="tensorrt: its profiler is not read here")

@@ -111,7 +111,7 @@ def test_many_marked_runs_are_named_by_three_and_counted() -> None:
         dataclasses.replace(
             made_up_profile(f"net{index}", kind, p50_ms=4),
             state="throttled",
-            why="CPU heat: 1 time",
+            why="hot",
         )
         for index in range(4)
         for kind in ("fp32", "int8")

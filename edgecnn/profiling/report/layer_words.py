@@ -71,5 +71,7 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _number(value: float | None, unit: float) -> str:
-    """Three digits of a value in a unit; nothing where there is none."""
-    return f"{value / unit:.3g}" if value else ""
+    """Three digits of a value in a unit, or all before the point; nothing where there is none."""
+    if not value:
+        return ""
+    return f"{value / unit:.3g}" if value < 1000 * unit else f"{value / unit:,.0f}"

@@ -26,17 +26,26 @@
     await vegaEmbed(box, filled(box, spec), options);
   };
 
-  // One after the other from the top, with a breath between, so that a long page can be read,
+  // One after the other from the top, with a breath now and then, so that a long page can be read,
   // sorted and scrolled while the rest of it is drawn.
+  const AT_A_TIME_MS = 60;
   const breath = () => new Promise((resolve) => setTimeout(resolve));
 
   const drawAll = async () => {
+    const root = document.documentElement;
+    let since = performance.now();
     for (const box of document.querySelectorAll("[data-plot]")) {
       if (box.closest("details:not([open])")) continue;
+      if (!root.dataset.shown && box.getBoundingClientRect().top > innerHeight) {
+        root.dataset.shown = "yes"; // all that is in view
+        await breath();
+      }
       await draw(box);
+      if (performance.now() - since < AT_A_TIME_MS) continue;
       await breath();
+      since = performance.now();
     }
-    document.documentElement.dataset.drawn = "yes";
+    root.dataset.drawn = "yes";
   };
 
   // Text sorts as text, cells with a key as numbers; what has none comes last.
