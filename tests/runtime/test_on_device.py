@@ -76,7 +76,10 @@ def test_the_runtime_does_without_openssl(tmp_path: Path) -> None:
     )
     net = write_color_net(tmp_path / "net.onnx")
     # As at a later start: the file is known.
-    known = {"contract": read_header(net).metadata[METADATA_KEY], "sha256": model_sha256(net)}
+    known: cache.Facts = {
+        "contract": read_header(net).metadata[METADATA_KEY],
+        "sha256": model_sha256(net),
+    }
     cache.remembered(net, lambda: (known, True), settled_ns=0)
     command = [sys.executable, "-c", code, str(net)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
