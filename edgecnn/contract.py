@@ -21,7 +21,7 @@ METADATA_KEY = "edgecnn"
 Color = Literal["RGB", "BGR", "GRAY"]
 Filter = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 Layout = Literal["NCHW", "NHWC"]
-Task = Literal["classification", "segmentation", "detection"]
+Task = Literal["classification", "segmentation", "detection", "embedding"]
 Dimension = int | str
 
 MAX_SIDE = 16_384
@@ -201,6 +201,11 @@ class Contract:
     def name(self) -> str:
         """The model's name, or 'model' where nobody gave one."""
         return str(self.provenance.get("model", "model"))
+
+    @property
+    def names_one(self) -> bool:
+        """Whether the largest output is the answer: of maps and embeddings it says nothing."""
+        return self.task in ("classification", "detection")
 
     @property
     def random_weights(self) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import importlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
     Raises FileError where the folder is missing, not writable or full.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
     try:
         check_writable(target)
         yield temporary
@@ -70,6 +69,8 @@ def read_error(path: Path, error: OSError) -> FileError:
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's bytes as hex; raises FileError."""
+    import hashlib  # here alone: see sha256_of_key
+
     digest = hashlib.sha256()
     try:
         with path.open("rb") as stream:
@@ -78,6 +79,19 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise read_error(path, error) from error
     return digest.hexdigest()
+
+
+def sha256_of_key(data: bytes) -> str:
+    """The sha256 of a few bytes as hex, by Python's own code.
+
+    hashlib brings OpenSSL with it, which would cost a camera app 4 MB from its start to its end.
+    """
+    for module in ("_sha2", "_sha256"):  # of Python 3.12 and later; before
+        with contextlib.suppress(ImportError):
+            return str(importlib.import_module(module).sha256(data).hexdigest())
+    import hashlib  # a Python that was built without either
+
+    return hashlib.sha256(data).hexdigest()
 
 
 def human_size(size_bytes: float) -> str:

@@ -8,7 +8,6 @@ Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from edgecnn.contract import METADATA_KEY, Contract, Dimension, TensorSpec, from_json, to_json
 from edgecnn.errors import ContractError, ModelError
 from edgecnn.external import external_file
-from edgecnn.files import atomic_path, sha256_of
+from edgecnn.files import atomic_path, sha256_of, sha256_of_key
 from edgecnn.protobuf import (
     MalformedError,
     by_number,
@@ -106,7 +105,7 @@ def model_sha256(path: Path) -> str:
     """
     parts = [sha256_of(path)]
     parts += [sha256_of(path.parent / location) for location in read_header(path).external]
-    return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
+    return parts[0] if len(parts) == 1 else sha256_of_key("".join(parts).encode())
 
 
 def write_contract(source: Path | bytes, target: Path, contract: Contract) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from edgecnn.errors import FileError
-from edgecnn.files import atomic_path, check_writable, human_size, sha256_of, write_text
+from edgecnn.files import (
+    atomic_path,
+    check_writable,
+    human_size,
+    sha256_of,
+    sha256_of_key,
+    write_text,
+)
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -79,6 +87,11 @@ def test_a_file_is_named_by_its_content(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a").startswith("ba7816bf8f01cfea")
     with pytest.raises(FileError, match="there is no such file"):
         sha256_of(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", bytes(1000)])
+def test_a_key_is_named_as_hashlib_would(data: bytes) -> None:
+    assert sha256_of_key(data) == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-"""Files from strangers: 300 mutated models, contracts and images, each ending in our error or a
-right answer. Seeded, so that a failure can be run again."""
+"""Files from strangers: 350 mutated models, contracts, images and clips, each ending in our error
+or a right answer. Seeded, so that a failure can be run again."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from edgecnn.datasets.images import read_image
 from edgecnn.errors import ContractError, DataError, EdgecnnError
 from edgecnn.onnxfile import read_contract, write_contract
 from edgecnn.pipeline.export import ExportOptions, export
+from edgecnn.runtime.camera import Camera
 from edgecnn.runtime.model import load
+from tests.clips import write_clip
 
-MODELS, CONTRACTS, IMAGES = 200, 50, 50
+MODELS, CONTRACTS, IMAGES, CLIPS = 200, 50, 50, 50
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 
 
@@ -115,3 +117,19 @@ def test_mutated_images_end_in_our_error_or_in_pixels(tmp_path: Path) -> None:
             assert image.ndim == 3, seed
             assert image.shape[2] == 3, seed
     assert 0 < refused < IMAGES
+
+
+def test_mutated_clips_end_in_our_error_or_in_frames(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", count=8)
+    data, refused = clip.read_bytes(), 0
+    for seed in range(CLIPS):
+        path = tmp_path / "mutated.mp4"
+        path.write_bytes(mutated(data, random.Random(seed)))
+        try:
+            with Camera(path) as camera:
+                assert all(frame.image.shape[2] == 3 for frame in camera), seed
+        except EdgecnnError as error:
+            assert path.name in str(error), seed
+            assert error.hint, seed
+            refused += 1
+    assert 0 < refused < CLIPS

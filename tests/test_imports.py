@@ -47,7 +47,7 @@ OWNERS = {
     "onnxruntime": {"graph", "runtime/engines/ort.py"},
     "PIL": {"datasets", "runtime/sources/pictures.py"},
     "av": {"runtime/sources/pyav.py", "pipeline/record.py"},
-    "cv2": {"runtime/sources/opencv.py"},
+    "cv2": {"runtime/sources/opencv.py", "pipeline/screen.py"},
     "gi": {"runtime/sources/gstreamer.py"},
     "picamera2": {"runtime/sources/picamera.py"},
     "sklearn": {"datasets"},

@@ -10,7 +10,7 @@ from edgecnn.cli.speak import Speaker
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.measure import EvaluateOptions
-    from edgecnn.profiling.views import Views
+    from edgecnn.runtime.views import Views
 
 
 def evaluate_together(

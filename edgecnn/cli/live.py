@@ -15,12 +15,14 @@ import click
 import numpy as np
 
 from edgecnn.cli.speak import Speaker, printable
-from edgecnn.runtime import Camera, Classification, Detections
+from edgecnn.errors import DeviceError
+from edgecnn.runtime import Camera, Classification, Detections, Embedding
 from edgecnn.runtime.results import top_k
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.contracts import ContractOptions
     from edgecnn.pipeline.record import Recorder
+    from edgecnn.pipeline.window import Window
     from edgecnn.runtime import Model
     from edgecnn.runtime.model import Result
     from edgecnn.runtime.stream import Answer, Stream
@@ -33,7 +35,10 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is asked of a live view; `top` classes or boxes are shown, `seconds` end it."""
+    """What is asked of a live view; `top` classes or boxes are shown, `seconds` end it.
+
+    `window` None is: one where a terminal looks on and it can be opened.
+    """
 
     source: str
     top: int = 5
@@ -43,6 +48,7 @@ class Live:
     smoothing: float = 0.0
     threshold: float = 0.0
     metrics_port: int | None = None
+    window: bool | None = None
 
 
 def watch(speaker: Speaker, model: Model, live: Live) -> StreamStats:
@@ -52,6 +58,7 @@ def watch(speaker: Speaker, model: Model, live: Live) -> StreamStats:
     """
     view = _View(speaker, live)
     with (
+        _window(speaker, model, live) as shown,
         Camera(live.source) as camera,
         model.stream(
             camera,
@@ -70,6 +77,8 @@ def watch(speaker: Speaker, model: Model, live: Live) -> StreamStats:
                 view.show(answer, lines, stream)
                 if recorder is not None:
                     recorder.add(answer, lines)
+                if shown is not None and not shown.show(answer, lines):
+                    break
         stats = stream.stats()
     view.close()
     speaker.print(summary(stats))
@@ -82,14 +91,33 @@ def watch(speaker: Speaker, model: Model, live: Live) -> StreamStats:
 
 
 def described(result: Result, top: int) -> tuple[tuple[str, float], ...]:
-    """What is on a frame, best first: names and shares of 1."""
+    """What is on a frame, best first: names and shares of 1; of an embedding nothing."""
     if isinstance(result, Classification):
         return tuple((label.name, label.score) for label in result.top(top))
     if isinstance(result, Detections):
         pairs = zip(result.names[:top], result.scores[:top].tolist(), strict=True)
         return tuple(pairs)
+    if isinstance(result, Embedding):
+        return ()
     shares = np.bincount(result.classes.ravel()) / result.classes.size
     return tuple((result.contract.label(index), share) for index, share in top_k(shares, top))
+
+
+def answer_json(result: Result, top: int) -> dict[str, Any]:
+    """What is on a frame, for scripts; of a detector all boxes, of an embedding all values."""
+    if isinstance(result, Detections):
+        boxes = zip(result.classes, result.names, result.scores, result.boxes, strict=True)
+        return {
+            "boxes": [
+                {"index": int(index), "name": name, "score": float(score), "box": box.tolist()}
+                for index, name, score, box in boxes
+            ]
+        }
+    if isinstance(result, Classification):
+        return {"labels": [dataclasses.asdict(label) for label in result.top(top)]}
+    if isinstance(result, Embedding):
+        return {"embedding": result.vector.tolist()}
+    return {"shares": [{"name": name, "share": share} for name, share in described(result, top)]}
 
 
 def summary(stats: StreamStats) -> str:
@@ -146,7 +174,7 @@ def photon_to_label(speaker: Speaker, model: Model, wanted: FromSource) -> dict[
     ):
         if spread is not None:
             speaker.print(f"  {name:<16}{_spread(spread)}")
-    return {"file": str(model.path), "source": wanted.source, **dataclasses.asdict(stats)}
+    return {"file": str(model.path), "source": camera.name, **dataclasses.asdict(stats)}
 
 
 def bar(share: float) -> str:
@@ -173,6 +201,24 @@ def _recorder(target: Path | None) -> contextlib.AbstractContextManager[Recorder
     from edgecnn.pipeline.record import recording
 
     return recording(target)
+
+
+@contextlib.contextmanager
+def _window(speaker: Speaker, model: Model, live: Live) -> Iterator[Window | None]:
+    """The one that was asked for; else one where a terminal looks on and it can be had."""
+    from edgecnn.pipeline.window import has_display, window
+
+    wanted = live.window
+    if wanted is None:
+        wanted = sys.stdout.isatty() and has_display() and not (speaker.quiet or speaker.as_json)
+    with contextlib.ExitStack() as stack:
+        shown = None
+        try:
+            shown = stack.enter_context(window(f"edgecnn {model.path.name}")) if wanted else None
+        except DeviceError:
+            if live.window:
+                raise
+        yield shown
 
 
 class _View:
@@ -221,23 +267,12 @@ class _View:
 
 
 def _json(answer: Answer, time_s: float, top: int) -> dict[str, Any]:
-    """One answer as a line for scripts; of a detector with all boxes."""
+    """One answer as a line for scripts."""
     frame, result = answer.frame, answer.result
-    told: dict[str, Any] = {
+    return {
         "sequence": frame.sequence,
         "time_s": round(time_s, 6),
         "age_ms": result.age_ms,
         "dropped": frame.dropped,
+        **answer_json(result, top),
     }
-    if isinstance(result, Detections):
-        told["boxes"] = [
-            {"index": int(index), "name": name, "score": float(score), "box": box.tolist()}
-            for index, name, score, box in zip(
-                result.classes, result.names, result.scores, result.boxes, strict=True
-            )
-        ]
-    elif isinstance(result, Classification):
-        told["labels"] = [dataclasses.asdict(label) for label in result.top(top)]
-    else:
-        told["shares"] = [{"name": name, "share": share} for name, share in described(result, top)]
-    return told

@@ -168,10 +168,25 @@ _CONTRACT_OPTIONS = (
         callback=lambda _, __, decoder: decoder and {"decoder": decoder},
         help="The file finds boxes, coded like this.",
     ),
+    click.option(
+        "--embedding", is_flag=True, default=None, help="The file gives a vector, no classes."
+    ),
 )
 
-_LIVE_NAMES = ("record", "seconds", "deadline_ms", "smoothing", "threshold", "metrics_port")
+_LIVE_NAMES = (
+    "window",
+    "record",
+    "seconds",
+    "deadline_ms",
+    "smoothing",
+    "threshold",
+    "metrics_port",
+)
 _LIVE_OPTIONS = (
+    click.option(
+        "--window/--no-window", default=None,
+        help="Of a camera: show it in a window; q closes it  [on a terminal with a display]",
+    ),
     click.option("--record", type=FILE, metavar="OUT.mp4", help="Of a camera: keep it as a clip."),
     click.option("--seconds", type=click.FloatRange(0), help="Of a camera: end after that time."),
     click.option(

@@ -14,7 +14,7 @@ from edgecnn.errors import EdgecnnError
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.contracts import ContractOptions
-    from edgecnn.runtime import Detections, Label, Model
+    from edgecnn.runtime import Detections, Model
 
 _CLASSES = 5
 _BOXES = 10
@@ -45,7 +45,8 @@ def classify(
     SOURCE is pictures and folders of pictures; or a video or a camera: v4l2:///dev/video0, csi://0,
     rtsp://..., http://..., a GStreamer pipeline 'a ! b'. Of a detector it shows the surest boxes:
     left, top, right and bottom in the picture's pixels; --json has all of them. With a camera,
-    --json is one line for each answer and one with the summary.
+    --json is one line for each answer and one with the summary; where there is a display, the
+    terminal's view comes with a window.
 
     \b
     edgecnn classify mobilenetv2.int8.onnx cat.jpg
@@ -55,20 +56,25 @@ def classify(
     from edgecnn.runtime import load
     from edgecnn.runtime.sources.find import is_camera
 
-    with load(file, engine=engine, threads=threads, contract=contract_of(file, contract)) as model:
+    said = contract_of(file, contract)
+    if said.task == "embedding" and not speaker.as_json:
+        raise click.UsageError(f"{file} answers with a vector, which names nothing: try --json")
+    with load(file, engine=engine, threads=threads, contract=said) as model:
         if len(source) == 1 and is_camera(source[0]):
             from edgecnn.cli.live import Live, watch
 
             watch(speaker, model, Live(source=source[0], top=top or _CLASSES, **live))
             return
-        if any(live.values()):
-            raise click.UsageError("that goes with one video or camera as SOURCE")
+        if said_live := [name for name, value in live.items() if value]:
+            option = said_live[0].removesuffix("_ms").replace("_", "-")
+            raise click.UsageError(f"--{option} goes with one video or camera as SOURCE")
         _classify_images(speaker, model, tuple(map(Path, source)), top)
 
 
 def _classify_images(
     speaker: Speaker, model: Model, images: tuple[Path, ...], top: int | None
 ) -> None:
+    from edgecnn.cli.live import answer_json, described
     from edgecnn.datasets.images import image_paths, read_image
 
     results = []
@@ -80,20 +86,23 @@ def _classify_images(
             _show_boxes(speaker, path, found, latency_ms, top or _BOXES)
             results.append(_boxes_json(path, found, latency_ms, top))
             continue
-        labels = model.classify(read_image(path), top=top or _CLASSES)
+        result = model(read_image(path))
         latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
-        _show(speaker, path, labels, latency_ms)
-        results.append(_as_json(path, labels, latency_ms))
+        _show(speaker, path, described(result, top or _CLASSES), latency_ms)
+        told = answer_json(result, top or _CLASSES)
+        results.append({"image": str(path), **told, "latency_ms": latency_ms})
     speaker.result({"format": 1, "file": str(model.path), "results": results})
 
 
-def _show(speaker: Speaker, path: Path, labels: tuple[Label, ...], latency_ms: float) -> None:
+def _show(
+    speaker: Speaker, path: Path, lines: tuple[tuple[str, float], ...], latency_ms: float
+) -> None:
     from edgecnn.cli.live import bar
 
     speaker.print(f"{path}   file to label {latency_ms:.1f} ms")
-    width = max(len(label.name) for label in labels)
-    for label in labels:
-        speaker.print(f"  {label.name:<{width}}  {label.score:.2f} {bar(label.score)}")
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, share in lines:
+        speaker.print(f"  {name:<{width}}  {share:.2f} {bar(share)}")
 
 
 def _show_boxes(
@@ -115,18 +124,10 @@ def _boxes_json(
     path: Path, found: Detections, latency_ms: float, top: int | None
 ) -> dict[str, Any]:
     """All boxes, the surest first, or as many as were asked for."""
-    boxes = [
-        {"index": int(index), "name": name, "score": float(score), "box": box.tolist()}
-        for index, name, score, box in zip(
-            found.classes, found.names, found.scores, found.boxes, strict=True
-        )
-    ]
+    from edgecnn.cli.live import answer_json
+
+    boxes = answer_json(found, len(found))["boxes"]
     return {"image": str(path), "boxes": boxes[:top], "latency_ms": latency_ms}
-
-
-def _as_json(path: Path, labels: tuple[Label, ...], latency_ms: float) -> dict[str, Any]:
-    named = [{"index": item.index, "name": item.name, "score": item.score} for item in labels]
-    return {"image": str(path), "labels": named, "latency_ms": latency_ms}
 
 
 @click.command()

@@ -34,7 +34,7 @@ def capture(
     Raises FileError where the folder holds something already or cannot be written, and what
     `Camera` raises.
     """
-    _prepare(folder)
+    _check_empty(folder)
     narrator = narrator or Silent()
     diverse, looked = Diverse(limit), 0
     with (
@@ -42,6 +42,7 @@ def capture(
         narrator.progress("capture", unit="s") as progress,
         contextlib.suppress(KeyboardInterrupt),
     ):
+        _make(folder)
         started_s = time.monotonic()
         while (passed_s := time.monotonic() - started_s) < seconds:
             frame = camera.read(seconds - passed_s)
@@ -57,9 +58,12 @@ def capture(
     return Captured(looked, len(diverse))
 
 
-def _prepare(folder: Path) -> None:
+def _check_empty(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(f"{folder}: holds something already", hint="name a new folder: -o FOLDER")
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

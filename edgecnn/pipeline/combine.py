@@ -20,8 +20,8 @@ from edgecnn.profiling.combined import (
     plain_predictions,
 )
 from edgecnn.profiling.records import Evaluation
-from edgecnn.profiling.views import Views
 from edgecnn.runtime.model import load
+from edgecnn.runtime.views import Views
 
 _TOLD = {"flip": "mirrored too", "five": "five crops", "ten": "five crops, mirrored too"}
 
@@ -64,6 +64,7 @@ def combine(
             threads=options.threads,
             contract=contracts[path],
             wait=True,
+            check=False,
         )
         with loaded as model, narrator.progress(path.name) as progress:
             answers.append(answer_views(model, images, views, progress=progress))

@@ -33,7 +33,8 @@ class ContractOptions:
     """How the images of a file are prepared, as said by hand; None is 'not said'.
 
     `mean` and `std` are in units of 0..1, or of 0..255 where a number is above 2; `detection` is
-    what `Detection` holds, with its `decoder` at least.
+    what `Detection` holds, with its `decoder` at least; `embedding` says that the answer is a
+    vector and names nothing.
     """
 
     size: tuple[int, int] | None = None
@@ -49,6 +50,7 @@ class ContractOptions:
     pad: int | None = None
     labels: Path | None = None
     detection: Mapping[str, Any] | None = None
+    embedding: bool | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def contract_from_options(header: Header, options: ContractOptions, *, name: str
         inputs=header.inputs,
         outputs=header.outputs,
         preprocess=preprocess,
-        task=task_of(header.outputs, detection),
+        task="embedding" if options.embedding else task_of(header.outputs, detection),
         detection=detection,
         labels=_labels(options, header.outputs, is_detector=detection is not None),
         provenance={
@@ -143,6 +145,8 @@ def _changed(contract: Contract, options: ContractOptions) -> Contract:
     if said.pop("detection", None) is not None:
         detection = describe(options.detection, contract.outputs, contract.preprocess.size)
         contract = dataclasses.replace(contract, task="detection", detection=detection, golden=None)
+    if said.pop("embedding", None):
+        contract = dataclasses.replace(contract, task="embedding", labels=(), detection=None)
     if not said:
         return contract
     color = said.get("color", contract.preprocess.color)
@@ -181,6 +185,7 @@ def _preprocess(header: Header, options: ContractOptions, name: str) -> Preproce
         )
     said = _in_units(options.given)
     said.pop("labels", None)
+    said.pop("embedding", None)
     whole_image = said.pop("detection", None) is not None or "pad" in said
     said.setdefault("layout", _layout(header.inputs[0]))
     if "size" not in said:

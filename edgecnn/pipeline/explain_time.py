@@ -123,9 +123,15 @@ def explain_time(file: Path, *, options: TimeOptions | None = None) -> TimeExpla
     contract = contract_of(file, options.contract)
     height, width = contract.preprocess.size
     images = natural_images(PROFILE_IMAGES, height=height, width=width, seed=2)
-    with load(
-        file, engine=options.engine, threads=options.threads, contract=contract, wait=True
-    ) as model:
+    loaded = load(
+        file,
+        engine=options.engine,
+        threads=options.threads,
+        contract=contract,
+        wait=True,
+        check=False,
+    )
+    with loaded as model:
         times = layer_times(model, [model.preprocess(image) for image in images])
         engine, facts = model.engine.name, model.facts
     graph = load_onnx(file)

@@ -154,7 +154,11 @@ def _export_file(
         "steps": [*contract.provenance.get("steps", ()), _step(exported)],
     }
     draft = Draft(
-        contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
+        contract.preprocess,
+        provenance,
+        labels=contract.labels,
+        detection=contract.detection,
+        task=contract.task,
     )
     return _written(exported, target, draft, options, narrator, started_s)
 

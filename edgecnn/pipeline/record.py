@@ -8,10 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgecnn.datasets.draw import annotated
 from edgecnn.errors import DeviceError, FileError
 from edgecnn.files import atomic_path
 from edgecnn.runtime.detections import Detections
+from edgecnn.runtime.preprocess import Image
 from edgecnn.runtime.stream import Answer
 
 _TICKS = 90_000  # a second, as is usual for video
@@ -22,7 +25,8 @@ _RATE = 30  # what players are told; frames keep their own times
 def recording(target: Path) -> Iterator[Recorder]:
     """A recorder that writes `target` (.mp4) at the end, whole or not at all.
 
-    Raises DeviceError where PyAV is not installed, FileError where it cannot be written.
+    Raises DeviceError where PyAV is not installed, FileError where it cannot be written or is
+    there already.
     """
     try:
         import av
@@ -32,6 +36,8 @@ def recording(target: Path) -> Iterator[Recorder]:
         ) from error
     if target.suffix.lower() != ".mp4":
         raise FileError(f"{target}: clips are written as .mp4", hint="name it CLIP.mp4")
+    if target.exists():
+        raise FileError(f"{target} is already there", hint="name another: --record OUT.mp4")
     with atomic_path(target) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         recorder = Recorder(av, container)
         yield recorder
@@ -60,9 +66,7 @@ class Recorder:
             self._stream.width, self._stream.height = width, height
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = Fraction(1, _TICKS)
-        frame = self._av.VideoFrame.from_ndarray(
-            pixels[: self._stream.height, : self._stream.width].copy(), format="rgb24"
-        )
+        frame = self._av.VideoFrame.from_ndarray(self._fitting(pixels), format="rgb24")
         tick = round((answer.frame.captured_ns - self._started_ns) * _TICKS / 1e9)
         frame.pts = self._last_tick = max(tick, self._last_tick + 1)
         frame.time_base = Fraction(1, _TICKS)
@@ -73,6 +77,13 @@ class Recorder:
         if self._stream is None:
             raise FileError("no frame to record", hint="check the source")
         self._container.mux(self._stream.encode())
+
+    def _fitting(self, pixels: Image) -> Image:
+        """The part of it that fits into the first frame's size, which a clip keeps."""
+        whole = np.zeros((self._stream.height, self._stream.width, 3), dtype=np.uint8)
+        part = pixels[: whole.shape[0], : whole.shape[1]]
+        whole[: part.shape[0], : part.shape[1]] = part
+        return whole
 
     def _codec(self) -> str:
         return "libx264" if "libx264" in self._av.codecs_available else "mpeg4"

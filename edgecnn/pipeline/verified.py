@@ -117,7 +117,8 @@ def tell_check(verification: Verification, contract: Contract, narrator: Narrato
     if worst is not None:
         found = f"{worst.name}, error here {-worst.here_db:.1f} dB: {explain(worst).text}"
         narrator.line("worst layer", found)
-    if verification.boxes is None and proof.agreement < WARN_AGREEMENT:
+    classes = verification.boxes is None and proof.cosine is None
+    if classes and proof.agreement < WARN_AGREEMENT:
         narrator.warn(
             f"top-1 agreement with FP32 is only {proof.agreement:.1%}: {remedy(contract)}"
         )

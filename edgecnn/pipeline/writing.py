@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecnn.contract import Contract, Golden, Preprocess, TensorSpec
+from edgecnn.contract import Contract, Golden, Preprocess, Task, TensorSpec
 from edgecnn.datasets.natural import natural_images
 from edgecnn.detection import Detection
 from edgecnn.errors import UsageError
@@ -32,7 +32,8 @@ _GOLDEN_SIDE = 48
 class Draft:
     """What a step knows of a contract before its file is written.
 
-    `labels` must fit the network's classes; `default_labels` are taken where they fit.
+    `labels` must fit the network's classes; `default_labels` are taken where they fit. Without a
+    `task` it is the one that the outputs look like.
     """
 
     preprocess: Preprocess
@@ -40,6 +41,7 @@ class Draft:
     labels: tuple[str, ...] = ()
     default_labels: tuple[str, ...] = ()
     detection: Detection | None = None
+    task: Task | None = None
 
 
 def write_model(model: bytes, target: Path, draft: Draft) -> Contract:
@@ -58,7 +60,7 @@ def write_model(model: bytes, target: Path, draft: Draft) -> Contract:
             preprocess=draft.preprocess,
             labels=_fitting_labels(draft, header.outputs[0], source=target.name),
             provenance=draft.provenance,
-            task=task_of(header.outputs, draft.detection),
+            task=draft.task or task_of(header.outputs, draft.detection),
             detection=draft.detection,
         )
         contract = dataclasses.replace(contract, golden=_golden(graph, contract))
@@ -129,5 +131,9 @@ def next_draft(
         "steps": [*known.get("steps", ()), step],
     }
     return Draft(
-        contract.preprocess, provenance, labels=contract.labels, detection=contract.detection
+        contract.preprocess,
+        provenance,
+        labels=contract.labels,
+        detection=contract.detection,
+        task=contract.task,
     )

@@ -72,7 +72,8 @@ def evaluate_file(
     `threads` None is all cores; `contract` stands in for a file that carries none. Also raises
     what loading a file raises.
     """
-    with load(path, engine=engine, threads=threads, contract=contract, wait=True) as model:
+    loaded = load(path, engine=engine, threads=threads, contract=contract, wait=True, check=False)
+    with loaded as model:
         return evaluate_model(model, images, progress=progress)
 
 

@@ -13,9 +13,9 @@ from edgecnn.datasets.images import read_image
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.errors import DataError, UsageError
 from edgecnn.profiling.accuracy import Predictions, logits_to_answer
-from edgecnn.profiling.views import Views, views_of
 from edgecnn.runtime.model import Model
 from edgecnn.runtime.results import probabilities
+from edgecnn.runtime.views import Views, views_of
 
 Progress = Callable[[int, int], None]
 

@@ -16,12 +16,13 @@ from edgecnn.runtime.frames import Frame
 from edgecnn.runtime.model import Model, load
 from edgecnn.runtime.native import build_helper
 from edgecnn.runtime.preprocess import preprocess
-from edgecnn.runtime.results import Classification, Label, Segmentation
+from edgecnn.runtime.results import Classification, Embedding, Label, Segmentation
 
 __all__ = [
     "Camera",
     "Classification",
     "Detections",
+    "Embedding",
     "Frame",
     "Label",
     "Model",

@@ -23,9 +23,10 @@ from edgecnn.runtime import cache
 from edgecnn.runtime.compiled import open_engine
 from edgecnn.runtime.correctness import Answers, check_answers, passing
 from edgecnn.runtime.facts import core_count, cpu_flags
+from edgecnn.runtime.fit import check_fit
 from edgecnn.runtime.golden import golden_image
 from edgecnn.runtime.measure import Run
-from edgecnn.runtime.model import Model, check_fit
+from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Image, Tensor
 from edgecnn.runtime.race import Ratio, race, ratio
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -20,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.errors import FileError, UsageError
-from edgecnn.files import read_error, write_text
+from edgecnn.files import read_error, sha256_of_key, write_text
 
 _ABOUT = "about.json"
 _ENGINES = "engines"
 _HASHES = "hashes"
+_PROOFS = "proofs"
 _LIMIT, _LIMIT_GB = "EDGECNN_CACHE_LIMIT_GB", 4
 _DAY_S = 86_400
 _TOUCHED_S = 3600  # so often a use is noted: flash storage need not be written at every start
@@ -156,6 +156,11 @@ def remembered(
     return found
 
 
+def proof_file(key: Mapping[str, str]) -> Path:
+    """Where it is noted that something with this key has been proven; nothing is made yet."""
+    return cache_dir() / _PROOFS / _digest(key)
+
+
 def unfinished_file(about: str, key: Mapping[str, str]) -> Path:
     """Where the state of work with this key is kept until it is done; nothing is made yet."""
     return cache_dir() / "unfinished" / f"{about}-{_digest(key)}.state"
@@ -184,7 +189,7 @@ def entries() -> tuple[Entry, ...]:
 def clear() -> int:
     """Empty the cache and return the bytes that it held; other files in its folder stay."""
     freed = sum(entry.size_bytes for entry in entries())
-    for name in (_ENGINES, _HASHES, *_FILES):
+    for name in (_ENGINES, _HASHES, _PROOFS, *_FILES):
         shutil.rmtree(cache_dir() / name, ignore_errors=True)
     return freed
 
@@ -231,7 +236,7 @@ def _remove(folder: Path) -> None:
 
 
 def _digest(key: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()[:24]
+    return sha256_of_key(json.dumps(dict(key), sort_keys=True).encode())[:24]
 
 
 def _is_ready(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from edgecnn.runtime.preprocess import Image, checked
 from edgecnn.runtime.sources.base import Opener, Source, Wanted
 from edgecnn.runtime.sources.find import Address, find_source
 
-_FIRST_WAIT_S = 0.1  # before a lost camera is opened again; doubled each time
+FIRST_WAIT_S = 0.1  # before a lost camera is opened again; doubled each time
 _LONGEST_WAIT_S = 5.0
 _JOIN_S = 1.0  # close() waits so long for a driver to come back
 _LATE = 1.5  # frame intervals
@@ -141,7 +141,7 @@ class Camera:
 
     def _work(self) -> None:
         """The thread: open, read, and open again what was lost."""
-        wait_s = _FIRST_WAIT_S
+        wait_s = FIRST_WAIT_S
         while not self._closing.is_set():
             try:
                 before = self._sequence
@@ -154,7 +154,7 @@ class Camera:
                 if not self._opener.endless:
                     self._give_up(None)
                     return
-            wait_s = _FIRST_WAIT_S if self._sequence > before else min(2 * wait_s, _LONGEST_WAIT_S)
+            wait_s = FIRST_WAIT_S if self._sequence > before else min(2 * wait_s, _LONGEST_WAIT_S)
             self._closing.wait(wait_s)
 
     def _is_survived(self, error: Exception) -> bool:

@@ -43,14 +43,7 @@ def passing(model: Model, answers: Answers) -> Answers:
     """The answers of a model that passes the golden check; raises EngineError where it fails."""
     if model.contract.golden is None or (found := model.verify()).passed:
         return answers
-    if found.answered != found.expected:
-        raise EngineError(
-            f"golden check: class {found.answered} instead of {found.expected}", hint=_WRONG
-        )
-    raise EngineError(
-        f"golden check: off by {found.max_abs_diff:.2g}, {found.tolerance:.2g} is allowed",
-        hint=_WRONG,
-    )
+    raise EngineError(f"golden check: {found.problem}", hint=_WRONG)
 
 
 def least_sqnr_db(precision: str, contract: Contract) -> float:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgecnn.runtime.board import read_board
-from edgecnn.runtime.sensors import board_facts
 from edgecnn.runtime.sysfs import read as _read
 
 _ROOT = Path("/")
@@ -47,6 +44,10 @@ def device_facts(root: Path = _ROOT) -> dict[str, Any]:
     clock_mhz, clock_max_mhz, temperature_c (the hottest zone), load_1min, versions; power_mode on
     a Jetson, and what `board_facts` adds.
     """
+    # A camera app needs none of this: it starts with the processor's flags alone.
+    from edgecnn.runtime.board import read_board
+    from edgecnn.runtime.sensors import board_facts
+
     facts: dict[str, Any] = {
         "machine": platform.machine(),
         "model": model_name(root),
@@ -203,6 +204,8 @@ def _versions() -> dict[str, str]:
 
 def _power_mode() -> str:
     """A Jetson's power mode; reading it needs no root, and nothing here ever sets it."""
+    import subprocess
+
     try:
         done = subprocess.run(
             ("nvpmodel", "-q"), capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S

@@ -34,6 +34,15 @@ class Verification:
     max_abs_diff: float
     tolerance: float
 
+    @property
+    def problem(self) -> str:
+        """What is wrong, in a few words; nothing where it passed."""
+        if self.passed:
+            return ""
+        if self.max_abs_diff > self.tolerance:
+            return f"off by {self.max_abs_diff:.2g}, {self.tolerance:.2g} is allowed"
+        return f"class {self.answered} instead of {self.expected}"
+
 
 def make_golden(images: Iterable[Image], answer: Answer, *, precision: str, top: int = 5) -> Golden:
     """Take the image whose best class leads by most: the one least likely to flip by rounding."""

@@ -13,31 +13,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.contract import METADATA_KEY, Contract, TensorSpec
-from edgecnn.errors import ContractError, EngineError
+from edgecnn.contract import METADATA_KEY, Contract
+from edgecnn.errors import ContractError, EngineError, UsageError
 from edgecnn.onnxfile import contract_from, model_sha256, read_header
 from edgecnn.runtime import cache, golden
 from edgecnn.runtime.compiled import better_engine, open_engine
 from edgecnn.runtime.detections import Detections, class_scores, description, detections
-from edgecnn.runtime.drift import Glance, glance
 from edgecnn.runtime.engines.base import Engine, precision
-from edgecnn.runtime.engines.switching import SwitchingEngine
+from edgecnn.runtime.fit import check_fit
 from edgecnn.runtime.frames import captured_ns
 from edgecnn.runtime.preprocess import Image, Tensor, checked, preprocess, preprocess_batch
+from edgecnn.runtime.proven import check_golden, proven
 from edgecnn.runtime.results import (
     Classification,
+    Embedding,
     Label,
     Segmentation,
     classification,
     probabilities,
     segmentation,
 )
+from edgecnn.runtime.views import Views, views_of
 
 if TYPE_CHECKING:
     from edgecnn.runtime.camera import Camera
+    from edgecnn.runtime.drift import Glance
     from edgecnn.runtime.stream import Stream
 
-Result = Classification | Detections | Segmentation
+Result = Classification | Detections | Segmentation | Embedding
+
+_ANSWERS = {
+    "detection": "a detector, whose answer is boxes",
+    "segmentation": "for segmentation, whose answer is a class for each place",
+    "embedding": "for embedding, whose answer is a vector",
+}
 
 
 class Model:
@@ -70,13 +79,17 @@ class Model:
         """The engine's facts, and under `auto` why it was chosen."""
         return {**self.engine.facts, "auto": self._why} if self._why else self.engine.facts
 
-    def __call__(self, image: Image) -> Result:
-        """What is on one image, uint8 (H, W, 3) RGB: classes, boxes or a class for each place.
+    def __call__(self, image: Image, *, views: Views = "centre") -> Result:
+        """What is on one image, uint8 (H, W, 3) RGB, by the file's task; see `Result`.
 
-        Raises DataError where it is no image.
+        `views` averages the classes of several looks at it, each a run of the engine: `flip` (as it
+        is and mirrored), `five` (centre and corners), `ten` (those, mirrored too). Raises DataError
+        where it is no image, UsageError for views that the network does not allow.
         """
         since_ns = captured_ns(image) or time.monotonic_ns()
         image = checked(image)
+        if views != "centre":
+            return self._averaged(image, views, since_ns)
         tensor = self.preprocess(image)
         return self.answer(tensor, (image.shape[0], image.shape[1]), since_ns=since_ns)
 
@@ -94,6 +107,10 @@ class Model:
         `out`, a tensor of an earlier call, is filled again instead of a new one.
         """
         return preprocess(image, self.contract.preprocess, out=out)
+
+    def warm_up(self) -> None:
+        """Run once on nothing, so that the first frame finds memory and kernels ready."""
+        self.outputs(np.zeros(self.contract.preprocess.tensor_shape(), dtype=np.float32))
 
     def run(self, tensor: Tensor) -> NDArray[np.float32]:
         """The first output for a preprocessed batch of any size; float32 (batch, values)."""
@@ -128,19 +145,16 @@ class Model:
 
     def classify(self, image: Image, *, top: int = 5) -> tuple[Label, ...]:
         """The best classes of one image, best first; raises ContractError for other tasks."""
-        if self.contract.task == "detection":
+        if self.contract.task != "classification":
             raise ContractError(
-                f"{self.path}: a detector, whose answer is boxes", hint="call model.detect(image)"
-            )
-        if self.contract.task == "segmentation":
-            raise ContractError(
-                f"{self.path}: for segmentation, whose answer is a class for each place",
-                hint="call model(image)",
+                f"{self.path}: {_ANSWERS[self.contract.task]}", hint="call model(image)"
             )
         return classification(self.logits(image)[0], self.contract, top=top)
 
     def glance(self, tensor: Tensor, outputs: tuple[NDArray[np.float32], ...]) -> Glance:
         """What a preprocessed image looks like to the network, and how sure it is."""
+        from edgecnn.runtime.drift import glance
+
         confidence = None
         if self.contract.task == "classification":
             confidence = float(probabilities(outputs[0].reshape(-1)).max())
@@ -181,7 +195,7 @@ class Model:
             return golden.verify(
                 self.contract.golden,
                 self.logits,
-                same_best=self.contract.task != "segmentation",
+                same_best=self.contract.names_one,
             )
         except ContractError as error:
             raise ContractError(f"{self.path}: {error}", hint=error.hint) from error
@@ -201,6 +215,17 @@ class Model:
     ) -> None:
         self.close()
 
+    def _averaged(self, image: Image, views: Views, since_ns: int) -> Classification:
+        if self.contract.task != "classification":
+            raise UsageError(
+                f"{self.path}: views average classes, and it is for {self.contract.task}",
+                hint='views="centre"',
+            )
+        tensors = views_of(image, self.contract.preprocess, views)
+        scores = np.mean([probabilities(self.run(tensor)[0]) for tensor in tensors], axis=0)
+        age_ms = (time.monotonic_ns() - since_ns) / 1e6
+        return Classification(scores, self.contract, age_ms=age_ms)
+
     def _result(
         self, outputs: tuple[NDArray[np.float32], ...], frame_shape: tuple[int, int]
     ) -> Result:
@@ -208,6 +233,8 @@ class Model:
             return detections(outputs, self.contract, frame_shape)
         if self.contract.task == "segmentation":
             return segmentation(outputs[0], self.contract, frame_shape)
+        if self.contract.task == "embedding":
+            return Embedding(outputs[0].reshape(-1), self.contract)
         return Classification(probabilities(outputs[0].reshape(-1)), self.contract)
 
     def _run(self, tensor: Tensor) -> tuple[NDArray[np.float32], ...]:
@@ -226,6 +253,7 @@ def load(
     threads: int | None = None,
     contract: Contract | None = None,
     wait: bool = False,
+    check: bool = True,
 ) -> Model:
     """Load a model file; the engine built for this device is taken from the cache or built.
 
@@ -233,17 +261,23 @@ def load(
     measured it here; with `wait` it is measured now where the cache does not know it. Without
     either, ONNX Runtime answers; where a GPU and TensorRT are here, an engine of that is built
     meanwhile and takes over between two frames, once it has passed the file's golden check.
-    `contract` stands in for files that carry none. Raises FileError, ModelError, ContractError or
-    EngineError; UsageError for an unknown engine.
+    The first time a file is loaded on an engine, the golden check of its contract must pass; the
+    cache remembers that. `check=False` leaves it out. `contract` stands in for files that carry
+    none. Raises FileError, ModelError, ContractError or EngineError; UsageError for an unknown
+    engine.
     """
     path = Path(path)
     known = cache.remembered(path, lambda: _looked_at(path))
     contract, sha256 = contract or contract_from(known["contract"], path), known["sha256"] or ""
     if engine == "auto":
-        return _fastest(path, contract, sha256=sha256, threads=threads, wait=wait)
-    opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
-    check_fit(path, contract, opened)
-    return Model(path, contract=contract, engine=opened, sha256=sha256)
+        model = _fastest(path, contract, sha256=sha256, threads=threads, wait=wait)
+    else:
+        opened = open_engine(path, engine=engine, sha256=sha256, threads=threads)
+        check_fit(path, contract, opened)
+        model = Model(path, contract=contract, engine=opened, sha256=sha256)
+    if check:
+        proven(model)
+    return model
 
 
 def _looked_at(path: Path) -> tuple[cache.Facts, bool]:
@@ -273,49 +307,15 @@ def _serving(path: Path, contract: Contract, *, sha256: str, threads: int | None
     check_fit(path, contract, engine)
     better = better_engine()
     if better is not None:
+        from edgecnn.runtime.engines.switching import SwitchingEngine
 
         def build() -> Engine:
-            return _proven(path, contract, open_engine(path, engine=better, sha256=sha256))
+            built = open_engine(path, engine=better, sha256=sha256)
+            check_golden(Model(path, contract=contract, engine=built, sha256=sha256))
+            return built
 
         engine = SwitchingEngine(engine, build)
     return Model(path, contract=contract, engine=engine, sha256=sha256)
-
-
-def _proven(path: Path, contract: Contract, engine: Engine) -> Engine:
-    """An engine that gives the file's golden answer, warmed up by that; raises EngineError."""
-    if contract.golden is None:
-        return engine
-    found = Model(path, contract=contract, engine=engine, sha256="").verify()
-    if not found.passed:
-        engine.close()
-        raise EngineError(
-            f"{path}: the golden check fails on {engine.name}", hint="see: edgecnn verify FILE"
-        )
-    return engine
-
-
-def check_fit(path: Path, contract: Contract, engine: Engine) -> None:
-    """Raise ContractError for a contract that prepares another input than the graph takes."""
-    if len(engine.inputs) != 1:
-        names = ", ".join(spec.name for spec in engine.inputs)
-        raise ContractError(
-            f"{path}: takes {len(engine.inputs)} inputs ({names}), an image network takes one",
-            hint="export the network without its other inputs",
-        )
-    takes, gives = engine.inputs[0], contract.preprocess.tensor_shape()
-    fits = len(takes.shape) == 4 and all(
-        isinstance(size, str) or size == given
-        for size, given in zip(takes.shape[1:], gives[1:], strict=False)
-    )
-    if not fits or takes.dtype != "float32":
-        raise ContractError(
-            f"{path}: takes {takes.dtype} {_shape(takes)}, its images are prepared as {gives}",
-            hint="say how images are prepared: --size, --layout, --color (see --help)",
-        )
-
-
-def _shape(spec: TensorSpec) -> str:
-    return "x".join(str(size) for size in spec.shape)
 
 
 def _cut(tensor: Tensor, batch: int) -> Iterator[Tensor]:

@@ -9,12 +9,10 @@ may fall on the other side: by 1 of 255, in less than 1 % of the pixels.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import pkgutil
 import platform
 import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 
 from edgecnn.contract import Preprocess
 from edgecnn.errors import EngineError
+from edgecnn.files import sha256_of_key
 from edgecnn.runtime import cache
 from edgecnn.runtime.facts import cpu_flags
 from edgecnn.runtime.resampling import Axis, plan
@@ -182,7 +181,7 @@ def _address(array: NDArray[Any]) -> int:
 
 def _key() -> dict[str, str]:
     return {
-        "helper": hashlib.sha256(_source()).hexdigest(),
+        "helper": sha256_of_key(_source()),
         "flags": " ".join(_FLAGS),
         "machine": platform.machine(),
         "cpu": " ".join(sorted(cpu_flags())),
@@ -198,6 +197,8 @@ def _source() -> bytes:
 
 
 def _compile(into: Path) -> None:
+    import subprocess
+
     names = (os.environ.get("CC"), "cc", "gcc", "clang")
     compiler = next((found for name in names if name and (found := shutil.which(name))), None)
     if compiler is None:

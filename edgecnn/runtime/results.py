@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract
-from edgecnn.errors import ContractError
+from edgecnn.errors import ContractError, DataError
 from edgecnn.runtime.preprocess import placement
 
 
@@ -81,6 +81,38 @@ class Segmentation:
         inside = (np.arange(pixels) + 0.5) * scale - start
         places = np.floor(inside * self.classes.shape[axis] / side).astype(np.int64)
         return np.where((inside >= 0) & (inside < side), places, -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """What an image looks like to a network that names nothing: one vector.
+
+    `vector` (n,) float32 is the network's output as it is; images that are alike have a high
+    `similarity`. `age_ms` as of a Classification.
+    """
+
+    vector: NDArray[np.float32]
+    contract: Contract
+    age_ms: float = 0.0
+
+    def similarity(self, other: Embedding) -> float:
+        """The cosine of the angle between two vectors of one network, -1 to 1; 0 for a zero.
+
+        Raises DataError where their lengths differ.
+        """
+        if self.vector.shape != other.vector.shape:
+            raise DataError(
+                f"vectors of {self.vector.size} and {other.vector.size} values",
+                hint="compare answers of one file",
+            )
+        return cosine(self.vector, other.vector)
+
+
+def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """The cosine of the angle between two vectors, in float64; 0 where one of them is zero."""
+    a, b = one.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / lengths if lengths else 0.0
 
 
 def segmentation(

@@ -84,6 +84,7 @@ class Stream:
         self._prepared = Handover[_Prepared](lossless=camera.lossless)
         self._free: list[Tensor] = []  # filled again instead of new ones; three are enough
         self._closing = threading.Event()
+        model.warm_up()
         self._server = None
         if options.metrics_port is not None:
             self._server = MetricsServer(lambda: prometheus(self.stats()), options.metrics_port)

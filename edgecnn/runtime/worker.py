@@ -68,7 +68,12 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
         models = []
         for _ in range(streams):
             loaded = load(
-                job.file, engine=job.engine, threads=threads, contract=contract, wait=True
+                job.file,
+                engine=job.engine,
+                threads=threads,
+                contract=contract,
+                wait=True,
+                check=False,
             )
             models.append(stack.enter_context(loaded))
             if len(models) == 1:

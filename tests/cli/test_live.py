@@ -76,6 +76,22 @@ def test_a_recording_shows_what_was_seen_with_its_names(
         corner, text = frame[-16:, -16:].mean((0, 1)), frame[:16, :40]
         np.testing.assert_allclose(corner, COLORS[color] * 255, atol=12)
         assert text.std() > 20, "something is written in the corner"
+    again = edgecnn("classify", net, clip, "--record", "out.mp4")
+    assert again.code == 1
+    assert "out.mp4 is already there" in again.err
+    with av.open("out.mp4") as container:
+        assert len(list(container.decode(video=0))) == len(SHOWN)
+
+
+def test_a_window_that_cannot_be_opened_is_told_before_the_camera_is_asked(
+    edgecnn: Edgecnn, net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    said = edgecnn("classify", net, "v4l2:///dev/video99", "--window")
+    assert said.code == 1
+    assert "there is no display" in said.err
+    assert "--no-window" in said.err
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,21 @@ def test_what_is_no_image_is_refused(model: Model, strange: Any) -> None:
         model(strange)
 
 
+def test_200_malformed_frames_are_refused(model: Model) -> None:
+    """Arrays of random shapes and types, none of which is an image."""
+    random = np.random.default_rng(0)
+    types = (np.uint8, np.int8, np.uint16, np.float16, np.float32, np.complex64, np.bool_, object)
+    refused = 0
+    while refused < 200:
+        shape = tuple(random.integers(0, 6, random.integers(0, 6)))
+        frame: Any = np.zeros(shape, random.choice(np.array(types, dtype=object)))
+        if frame.dtype == np.uint8 and frame.size and (frame.ndim == 2 or shape[2:] == (3,)):
+            continue
+        with pytest.raises(DataError, match="is no image"):
+            model(frame)
+        refused += 1
+
+
 def test_images_of_any_size_and_any_place_in_memory_are_answered(model: Model) -> None:
     """200 frames of random shapes, views and orders: the answer is that of the plain copy."""
     random = np.random.default_rng(0)

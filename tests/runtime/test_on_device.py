@@ -15,6 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from edgecnn.contract import METADATA_KEY
+from edgecnn.onnxfile import model_sha256, read_header
+from edgecnn.runtime import cache
 from tests.profiling.toys import color_picture, write_color_net
 from tests.requirements import missing
 
@@ -63,6 +66,26 @@ def test_the_runtime_loads_little_beyond_numpy() -> None:
     assert int(done.stdout) < 90
 
 
+def test_the_runtime_does_without_openssl(tmp_path: Path) -> None:
+    """It would cost 4 MB; some versions of NumPy bring it themselves."""
+    code = (
+        "import sys, numpy, onnxruntime; before = '_hashlib' in sys.modules\n"
+        "from edgecnn.runtime import Camera, load; import edgecnn.runtime.stream\n"
+        "load(sys.argv[1], threads=1)\n"
+        "print(before or '_hashlib' not in sys.modules)"
+    )
+    net = write_color_net(tmp_path / "net.onnx")
+    # As at a later start: the file is known.
+    known: cache.Facts = {
+        "contract": read_header(net).metadata[METADATA_KEY],
+        "sha256": model_sha256(net),
+    }
+    cache.remembered(net, lambda: (known, True), settled_ns=0)
+    command = [sys.executable, "-c", code, str(net)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_memory_beyond_the_engines_own_is_small(tmp_path: Path) -> None:
     """A camera, a stream and its buffers against the bare session, in one process each."""
     net = write_color_net(tmp_path / "net.onnx")
@@ -74,7 +97,8 @@ def test_memory_beyond_the_engines_own_is_small(tmp_path: Path) -> None:
     ours = (
         "import numpy, sys; from edgecnn.runtime import Camera, load\n"
         "frames = lambda: (numpy.zeros((240, 320, 3), numpy.uint8) for _ in range(50))\n"
-        "model = load(sys.argv[1]); camera = Camera(frames); list(model.stream(camera))\n"
+        "model = load(sys.argv[1]); camera = Camera(frames)\n"
+        "for _ in model.stream(camera): pass\n"
     )
     rss = "import os; print(int(open('/proc/self/statm').read().split()[1]) * 4096)"
     held = [

@@ -15,6 +15,7 @@ import pytest
 
 from edgecnn.errors import DataError, DeviceError, UsageError
 from edgecnn.runtime import Camera, Classification, Model, load
+from edgecnn.runtime.engines.base import Feeds
 from edgecnn.runtime.metrics import prometheus
 from edgecnn.runtime.preprocess import Image
 from tests.profiling.toys import color_picture, write_color_net
@@ -73,6 +74,23 @@ def test_a_recorded_clip_is_answered_as_its_frames_offline(model: Model) -> None
                 if isinstance(answer.result, Classification)
             ]
         assert live == offline
+
+
+def test_the_engine_is_warm_before_the_first_frame(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[bool] = []
+    run = model.engine.run
+
+    def noted(feeds: Feeds) -> dict[str, Any]:
+        fed.append(bool(next(iter(feeds.values())).any()))
+        return run(feeds)
+
+    monkeypatch.setattr(model.engine, "run", noted)
+    with Camera([color_picture(7)] * 2) as camera, model.stream(camera) as stream:
+        assert fed == [False]
+        assert len(list(stream)) == 2
+    assert fed == [False, True, True]
 
 
 def test_a_slow_model_drops_frames_and_stays_close_to_the_camera(model: Model) -> None:
@@ -160,15 +178,3 @@ def test_prometheus_reads_it_on_the_loopback_only(model: Model) -> None:
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert lines["edgecnn_answered_total"] == "5"
     assert float(lines['edgecnn_latency_ms{quantile="0.5"}']) > 0
-
-
-# The soak: 60 frames a second against a model of 20 ms. One minute here; `make soak` takes half an
-# hour and judges the age of frames, too.
-
-
-@pytest.mark.slow
-def test_the_soak(model: Model) -> None:
-    from benchmarks.soak import soak
-
-    found = soak(model, seconds=60)
-    assert not found.problems, found.problems

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from edgecnn.errors import DeviceError
 from edgecnn.runtime.preprocess import Image
 
 
@@ -51,3 +56,36 @@ class Opener:
     open: Callable[[], Source]
     live: bool
     endless: bool = False
+
+
+def check_device(device: str) -> None:
+    """Raise DeviceError for a device file that is not there, or that we may not read."""
+    path = Path(device)
+    if not path.exists():
+        raise DeviceError(
+            f"v4l2://{device}: no such device", hint="see what is there: ls /dev/video*"
+        )
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise DeviceError(
+            f"v4l2://{device}: this user may not use it",
+            hint="sudo usermod -aG video $USER, then log in again",
+        )
+
+
+class Pace:
+    """Frames of a file at the times at which they would be shown."""
+
+    def __init__(self) -> None:
+        self._started_s: float | None = None
+
+    def wait_for(self, time_s: float) -> None:
+        """Until the frame of that time is due; the first one is due at once."""
+        now_s = time.monotonic()
+        if self._started_s is None:
+            self._started_s = now_s - time_s
+        time.sleep(max(0.0, self._started_s + time_s - now_s))
+
+
+def without_password(address: str) -> str:
+    """The address as messages and files may show it: `rtsp://user:***@camera/live`."""
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", address)

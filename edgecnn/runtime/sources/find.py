@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from edgecnn.errors import DataError, DeviceError, UsageError
 from edgecnn.runtime.preprocess import Image
-from edgecnn.runtime.sources.base import Opener, Source, Wanted
+from edgecnn.runtime.sources.base import Opener, Source, Wanted, without_password
 from edgecnn.runtime.sources.iterator import IteratorSource
 
 Address = str | Path | Iterable[Image] | Callable[[], Iterable[Image]]
@@ -74,7 +73,7 @@ def find_source(address: Address, wanted: Wanted, *, backend: str = "auto") -> O
         return Opener(target, partial(_open_pictures, Path(target)), live=False)
     opened = _way(kind, str(address), backend)
     return Opener(
-        name=str(address),
+        name=without_password(str(address)),
         open=partial(opened, target, wanted),
         live=kind != "video",
         endless=kind not in ("video", "pipeline"),
@@ -98,10 +97,15 @@ def _parsed(address: str) -> tuple[str, str]:
         return "pipeline", address
     if address.startswith(_V4L2):
         return "v4l2", address
-    parts = urlsplit(address) if "://" in address else urlsplit("")
+    from urllib.parse import SplitResult, unquote, urlsplit
+
+    try:
+        parts = urlsplit(address if "://" in address else "")
+    except ValueError:  # an IPv6 address that does not end
+        parts = SplitResult("?", "", "", "", "")
     kind = _SCHEMES.get(parts.scheme)
     if kind is None:
-        raise UsageError(f"unknown address {address!r}", hint=_ADDRESSES)
+        raise UsageError(f"unknown address {without_password(address)!r}", hint=_ADDRESSES)
     if kind == "live":
         return kind, address
     if kind == "file":
@@ -121,10 +125,11 @@ def _file(path: Path) -> tuple[str, str]:
 
 def _way(kind: str, address: str, backend: str) -> Callable[[str, Wanted], Source]:
     """The function that opens this kind, of the first backend that is installed."""
+    shown = without_password(address)
     ways = [way for way in _WAYS[kind] if backend in ("auto", way[0])]
     if not ways:
         known = ", ".join(name for name, _ in _WAYS[kind])
-        raise UsageError(f"{backend} does not open {address}", hint=f"one of: {known}")
+        raise UsageError(f"{backend} does not open {shown}", hint=f"one of: {known}")
     for name, function in ways:
         file, library, _ = _LIBRARIES[name]
         try:
@@ -137,7 +142,7 @@ def _way(kind: str, address: str, backend: str) -> Callable[[str, Wanted], Sourc
         return opened
     missing = " or ".join(_LIBRARIES[name][1] for name, _ in ways)
     raise DeviceError(
-        f"{address}: {missing} is needed and not installed", hint=_LIBRARIES[ways[0][0]][2]
+        f"{shown}: {missing} is needed and not installed", hint=_LIBRARIES[ways[0][0]][2]
     )
 
 

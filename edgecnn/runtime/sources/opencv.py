@@ -8,19 +8,21 @@ import cv2
 
 from edgecnn.errors import DeviceError
 from edgecnn.runtime.preprocess import Image
-from edgecnn.runtime.sources.base import Wanted
+from edgecnn.runtime.sources.base import Pace, Wanted, check_device, without_password
 
 
 class OpencvSource:
     """`cv2.VideoCapture`; frames come as RGB views of its BGR arrays."""
 
     def __init__(self, address: str, api: int, wanted: Wanted, *, name: str) -> None:
-        self._name = name
+        self._name = without_password(name)
+        self._pace = Pace() if wanted.paced else None
         self._capture: Any = cv2.VideoCapture(address, api)
         if not self._capture.isOpened():
             self._capture.release()
             raise DeviceError(
-                f"{name}: OpenCV cannot open it", hint="check the address and who else uses it"
+                f"{self._name}: OpenCV cannot open it",
+                hint="check the address and who else uses it",
             )
         if wanted.size is not None:
             self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, wanted.size[0])
@@ -39,7 +41,12 @@ class OpencvSource:
     def read(self) -> Image | None:
         """The next frame, or None where nothing came: the end of a file, a camera unplugged."""
         good, frame = self._capture.read()
-        return frame[:, :, ::-1] if good else None
+        if not good:
+            return None
+        if self._pace is not None:
+            self._pace.wait_for(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
+        bgr: Image = frame
+        return bgr[:, :, ::-1]
 
     def close(self) -> None:
         """Release the device."""
@@ -48,6 +55,7 @@ class OpencvSource:
 
 def open_v4l2(device: str, wanted: Wanted) -> OpencvSource:
     """A camera of Video4Linux: `/dev/video0`."""
+    check_device(device)  # OpenCV would write a riddle to stderr, at each try
     return OpencvSource(device, cv2.CAP_V4L2, wanted, name=f"v4l2://{device}")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -21,8 +21,10 @@ Views = Literal["centre", "flip", "five", "ten"]
 def views_of(image: Image, spec: Preprocess, views: Views) -> tuple[Tensor, ...]:
     """An image through a preprocessing in several views; the first is the one that ships.
 
-    Raises UsageError for crops of a network that sees the whole image.
+    Raises UsageError for crops of a network that sees the whole image, and for unknown views.
     """
+    if views not in get_args(Views):
+        raise UsageError(f"unknown views {views!r}", hint=f"one of: {', '.join(get_args(Views))}")
     if views == "centre":
         return (preprocess(image, spec),)
     if views == "flip":
@@ -42,7 +44,7 @@ def _corners(image: Image, spec: Preprocess) -> Iterator[Image]:
     if whole.size == spec.size:
         raise UsageError(
             "the network sees the whole image, so that there is nothing to crop elsewhere",
-            hint="--views flip",
+            hint="the mirrored views work for it: flip",
         )
     height, width = spec.size
     pixels = resized(image, whole)
