@@ -70,6 +70,7 @@ def _classify_images(
     speaker: Speaker, model: Model, images: tuple[Path, ...], top: int | None
 ) -> None:
     from edgecnn.datasets.images import image_paths, read_image
+    from edgecnn.datasets.inputs import read_input
 
     results = []
     for path in (path for item in images for path in image_paths(item)):
@@ -80,7 +81,7 @@ def _classify_images(
             _show_boxes(speaker, path, found, latency_ms, top or _BOXES)
             results.append(_boxes_json(path, found, latency_ms, top))
             continue
-        labels = model.classify(read_image(path), top=top or _CLASSES)
+        labels = model.classify(read_input(path, model.contract.preprocess), top=top or _CLASSES)
         latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
         _show(speaker, path, labels, latency_ms)
         results.append(_as_json(path, labels, latency_ms))

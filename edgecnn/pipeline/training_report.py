@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.datasets.images import read_image
+from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.sheets import data_uri
 from edgecnn.profiling.records import Accuracy
 from edgecnn.profiling.report.training import Curve, Training, Worst
 from edgecnn.profiling.statistics import wilson_interval
+from edgecnn.runtime.preprocess import Image, picture
 from edgecnn.runtime.results import probabilities
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _worst(course: Course, judged: Judged) -> tuple[Worst, ...]:
     labels, paths = course.photos.labels, course.photos.paths
     return tuple(
         Worst(
-            picture=data_uri(read_image(paths[judged.places[index]]), side=_THUMBNAIL_SIDE),
+            picture=data_uri(_picture(course, judged.places[index]), side=_THUMBNAIL_SIDE),
             file=paths[judged.places[index]].name,
             shown=labels[judged.shown[index]],
             answered=labels[judged.answered[index]],
@@ -143,3 +144,8 @@ def _worst(course: Course, judged: Judged) -> tuple[Worst, ...]:
         )
         for index in order
     )
+
+
+def _picture(course: Course, place: int) -> Image:
+    """A photo as it is, or what a sound looks like."""
+    return picture(read_input(course.photos.paths[place], course.spec), course.spec)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from edgecnn.errors import FileError, RecipeError
+from edgecnn.pipeline.listening import prepared
 from edgecnn.pipeline.train_recipe import is_for_photos, read_photo_training
 from edgecnn.training.adapt import fresh
 from edgecnn.zoo.catalog import find
@@ -59,7 +60,7 @@ def test_the_recipes_that_ship_can_be_trained(path: Path) -> None:
     labels = tuple("abcdefghij")
     with torch.device("meta"):
         network = fresh(spec, labels, options.build, seed=0)
-        assert macs(network.module, options.prepared(spec.preprocess).tensor_shape()) > 0
+        assert macs(network.module, prepared(spec.preprocess, options).tensor_shape()) > 0
 
 
 @pytest.mark.parametrize(
