@@ -13,6 +13,7 @@ from edgecnn.pipeline.train_recipe import is_for_photos, read_photo_training
 from edgecnn.training.adapt import fresh
 from edgecnn.zoo.catalog import find
 from edgecnn.zoo.count import macs
+from tests.photos import write_photos
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes" / "cifar10").glob("*.toml"))
@@ -52,10 +53,10 @@ def test_what_it_says_is_what_is_trained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_recipes_that_ship_can_be_trained(path: Path) -> None:
+def test_the_recipes_that_ship_can_be_trained(path: Path, tmp_path: Path) -> None:
     assert path.read_text().startswith(f"# edgecnn train recipes/cifar10/{path.name} --data ")
     assert is_for_photos(path)
-    model, options = read_photo_training(path, Path("photos"))
+    model, options = read_photo_training(path, write_photos(tmp_path, 1))
     spec = find(model)
     labels = tuple("abcdefghij")
     with torch.device("meta"):
@@ -70,6 +71,8 @@ def test_the_recipes_that_ship_can_be_trained(path: Path) -> None:
         ("epochs = 3", "epoch = 3", "did you mean 'epochs'"),
         ("epochs = 3", 'epochs = "3"', "epochs: '3' cannot be"),
         ("size = 32", 'size = "32"', "size '32' cannot be"),
+        ("size = 32", 'held_out = "0.1"', "held_out '0.1' is no number"),
+        ("size = 32", "seconds = true", "seconds True is no number"),
         ("balance = false", "balance = 0", "balance: 0 cannot be"),
         ("epochs = 3", "epochs = true", "epochs: True cannot be"),
         ('"sgd"', '"lion"', "optimizer: 'lion' cannot be"),
