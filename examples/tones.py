@@ -5,7 +5,7 @@
     edgecnn quantize lenet5-tones.onnx --calibration lenet5-tones.trained.txt
     edgecnn evaluate lenet5-tones.int8.onnx --data lenet5-tones.held-out.tsv
 
-Beeps, chords, sweeps and noise, a folder each.
+Steady, rising and falling tones and noise, a folder each.
 """
 
 from __future__ import annotations

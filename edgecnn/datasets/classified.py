@@ -135,7 +135,7 @@ def _check_counts(source: Path, found: Classified) -> None:
     for label, count in zip(found.labels, found.counts, strict=True):
         if not count:
             raise DataError(
-                f"{source}: none of the photos of {label!r:.40} can be read",
+                f"{source}: none of the files of {label!r:.40} can be used",
                 hint=f"the first of them: {found.broken[0]}",
             )
 

@@ -1,13 +1,12 @@
 """Synthetic sounds in four classes, for trying out a network that listens: tones over noise.
 
-beep: one frequency. chord: three of them in a major triad. sweep: a frequency that rises or falls
-by an octave. noise: no tone at all. Frequencies, beginnings, loudness and the noise beneath are
-drawn by chance, so that no two are alike.
+A tone is steady, rising or falling by an octave, or there is only noise. Frequencies, beginnings,
+loudness and the noise beneath are drawn by chance, so that no two are alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ from edgecnn.runtime.spectrogram import Sound, sounded
 
 Wave = NDArray[np.floating[Any]]
 
-_LOWEST_HZ, _HIGHEST_HZ = 250.0, 1500.0
+# Octaves that a tone rises in its time, None where there is none.
+_RISES = {"falling": -1.0, "noise": None, "rising": 1.0, "steady": 0.0}
+CLASSES = tuple(_RISES)
+_LOWEST_HZ, _HIGHEST_HZ = 400.0, 1600.0
 _RAMP_S = 0.01
-_TRIAD = (1.0, 5 / 4, 3 / 2)
 # Deviation of the noise beneath, in dB of full scale, and of a tone's height likewise.
 _NOISE_DB = (-55.0, -25.0)
 _TONE_DB = (-25.0, -8.0)
@@ -34,7 +35,10 @@ def draw_tone(kind: str, index: int, *, seconds: float, rate_hz: int, seed: int)
     random = Generator(PCG64(SeedSequence((seed, CLASSES.index(kind), index))))
     times_s = np.arange(round(seconds * rate_hz)) / rate_hz
     sound = random.normal(0, _amplitude(random, _NOISE_DB), len(times_s))
-    sound += _amplitude(random, _TONE_DB) * _KINDS[kind](random, times_s) * _gate(random, times_s)
+    rise = _RISES[kind]
+    if rise is not None:
+        height = _amplitude(random, _TONE_DB) * _gate(random, times_s)
+        sound += height * _tone(random, times_s, rise)
     return sounded(np.clip(sound, -1, 1).astype(np.float32), rate_hz)
 
 
@@ -75,35 +79,9 @@ def _gate(random: Generator, times_s: Wave) -> Wave:
     return np.asarray(np.clip(np.minimum(times_s - on_s, off_s - times_s) / _RAMP_S, 0, 1))
 
 
-def _frequency(random: Generator) -> float:
-    return float(np.exp(random.uniform(np.log(_LOWEST_HZ), np.log(_HIGHEST_HZ))))
-
-
-def _beep(random: Generator, times_s: Wave) -> Wave:
-    return np.asarray(np.sin(2 * np.pi * _frequency(random) * times_s))
-
-
-def _chord(random: Generator, times_s: Wave) -> Wave:
-    root_hz = _frequency(random)
-    tones = [np.sin(2 * np.pi * root_hz * times * times_s) for times in _TRIAD]
-    return np.asarray(np.mean(tones, axis=0))
-
-
-def _sweep(random: Generator, times_s: Wave) -> Wave:
-    """The phase is the integral of a frequency that doubles, or halves, in even steps of pitch."""
-    octaves = random.choice((-1, 1)) / times_s[-1]
-    turns = _frequency(random) * (2 ** (octaves * times_s) - 1) / (octaves * np.log(2))
+def _tone(random: Generator, times_s: Wave, rise: float) -> Wave:
+    """A sine whose pitch rises evenly by so many octaves; its phase is the sum of the frequency."""
+    start_hz = np.exp(random.uniform(*np.log((_LOWEST_HZ, _HIGHEST_HZ))))
+    frequencies_hz = start_hz * 2 ** (rise * times_s / times_s[-1])
+    turns = np.cumsum(frequencies_hz) * times_s[1]
     return np.asarray(np.sin(2 * np.pi * turns))
-
-
-def _nothing(_: Generator, times_s: Wave) -> Wave:
-    return np.zeros_like(times_s)
-
-
-_KINDS: dict[str, Callable[[Generator, Wave], Wave]] = {
-    "beep": _beep,
-    "chord": _chord,
-    "sweep": _sweep,
-    "noise": _nothing,
-}
-CLASSES = tuple(_KINDS)
