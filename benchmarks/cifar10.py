@@ -3,9 +3,10 @@
     python -m benchmarks.cifar10 [train] [evaluate] [profile]      all of it, or the stages named
 
 They are trained by recipes/cifar10/ on the first 1,000 training images of each class, quantized
-with 256 of these, and judged by the 10,000 test images. What is there already is not made again, in
-bench-output/cifar10/, where the last stage writes table.md. The images come from data of which
-EDGECNN_TEST_DATA names the folder: cifar10/cifar10_{train,test}_jpg.npz, JPEG files end to end.
+with 256 of these, and judged by the first 300 test images of each. What is there already is not
+made again, in bench-output/cifar10/, where the last stage writes table.md. The images come from
+cifar10/cifar10_{train,test}_jpg.npz, JPEG files end to end, in the folder that EDGECNN_TEST_DATA
+names.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from edgecnn.zoo.labels import load_labels
 OUTPUT = Path("bench-output") / "cifar10"
 RECIPES = Path(__file__).parents[1] / "recipes" / "cifar10"
 NETWORKS = ("lenet5", "vgg11_bn", "googlenet", "resnet20", "mobilenetv1", "mobilenetv2")
-EACH = {"train": 1_000, "test": 1_000}  # images of a class
+EACH = {"train": 1_000, "test": 300}  # images of a class
 CALIBRATION_IMAGES = 256
 TIME_LIMIT_S = 150.0
 STAGES = ("train", "evaluate", "profile")

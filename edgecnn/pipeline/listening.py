@@ -57,6 +57,19 @@ def own_preprocess(model: str, weights: str | None) -> Preprocess:
     return start.preprocess if start else spec.preprocess
 
 
+def kind_of(spec: Preprocess) -> str:
+    """What a network is given, in a word."""
+    return "photos" if spec.melspectrogram is None else "sounds"
+
+
+def heard(listens: MelSpectrogram) -> str:
+    """What a network listens to, for people."""
+    return (
+        f"{listens.seconds:g} s at {listens.rate_hz:,} Hz, as a picture of {listens.bands} bands "
+        f"x {listens.columns} moments"
+    )
+
+
 def reader(spec: Preprocess) -> Callable[[Path], Given] | None:
     """What says of a sound whether it can be listened to; photos are looked at in any case."""
     return partial(read_input, spec=spec) if spec.melspectrogram is not None else None

@@ -18,12 +18,12 @@ from edgecnn.datasets.parts import Parts
 from edgecnn.errors import UsageError
 from edgecnn.files import atomic_path, human_size, write_text
 from edgecnn.pipeline.export import check_target
-from edgecnn.pipeline.listening import own_preprocess, prepared
+from edgecnn.pipeline.listening import kind_of, own_preprocess, prepared
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.pipeline.sources import identity_of, is_checkpoint
 from edgecnn.pipeline.train_options import TrainOptions
 from edgecnn.pipeline.training_report import Judged, facts_of, judge, report_of
-from edgecnn.pipeline.training_told import Teller, kind_of, look_at_photos
+from edgecnn.pipeline.training_told import Teller, look_at_photos
 from edgecnn.pipeline.writing import tool_versions
 from edgecnn.profiling.records import Accuracy
 from edgecnn.profiling.report.training import write_training

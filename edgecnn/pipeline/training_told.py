@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgecnn.contract import Preprocess
 from edgecnn.datasets.classified import Classified, open_classified
 from edgecnn.datasets.parts import Parts, split_parts
-from edgecnn.pipeline.listening import reader
+from edgecnn.pipeline.listening import heard, kind_of, reader
 from edgecnn.pipeline.narrator import Narrator, Progress
 from edgecnn.pipeline.train_options import TrainOptions
 
@@ -20,11 +20,6 @@ _UNEVEN = 1.5  # times as many photos in one class as in another
 _TOLD_BROKEN = 5
 _TOLD_EPOCHS = 10
 _SILENCE_S = 10.0
-
-
-def kind_of(spec: Preprocess) -> str:
-    """What a network is given, in a word."""
-    return "photos" if spec.melspectrogram is None else "sounds"
 
 
 def look_at_photos(
@@ -44,12 +39,8 @@ def look_at_photos(
     narrator.line(
         kind_of(spec), f"{len(photos.paths):,} of {len(photos.labels)} classes, {spread}{weighed}"
     )
-    if listens := spec.melspectrogram:
-        narrator.line(
-            "listen",
-            f"{listens.seconds:g} s at {listens.rate_hz:,} Hz, as a picture of "
-            f"{listens.bands} bands x {listens.columns} moments",
-        )
+    if spec.melspectrogram is not None:
+        narrator.line("listen", heard(spec.melspectrogram))
     for error in photos.broken[:_TOLD_BROKEN]:
         narrator.warn(f"left out: {error}")
     if len(photos.broken) > _TOLD_BROKEN:

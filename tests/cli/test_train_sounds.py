@@ -9,7 +9,7 @@ import pytest
 
 from edgecnn.datasets.sounds import read_sound, write_sound
 from edgecnn.datasets.tones import write_tones
-from edgecnn.runtime import load
+from edgecnn.runtime import Classification, load
 from tests.cli.conftest import Edgecnn
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +54,7 @@ def test_sounds_become_a_network_that_listens(edgecnn: Edgecnn, tones: Path) -> 
     sound = read_sound(tones / "rising" / "005.wav")
     with load("lenet5-tones.int8.onnx") as model:
         answer = model(np.asarray(sound))
+        assert isinstance(answer, Classification)
         assert answer.top(1)[0] == model.classify((sound * 32768).astype(np.int16), top=1)[0]
         assert model.verify().passed
     shown = edgecnn("classify", files[1], tones / "rising" / "005.wav")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ SMALL = {
     "mobilenetv2": {"num_classes": 10, "in_channels": 1, "width": 0.25, "small_input": True},
 }
 # For small photos, besides.
-NARROW = {"num_classes": 10, "width": 0.125, "small_input": True}
+NARROW: dict[str, Any] = {"num_classes": 10, "width": 0.125, "small_input": True}
 
 
 def small(name: str) -> nn.Module:
@@ -93,7 +94,7 @@ def test_a_googlenet_for_small_photos_has_no_stem_to_shrink_them() -> None:
     assert sides == [32, 16, 8]
     # With its heads, which see narrower maps, it trains; at full width it is the paper's.
     assert len(googlenet(**NARROW).train()(torch.zeros(2, 3, 32, 32))) == 3
-    assert googlenet(num_classes=10, auxiliary=False).inception5b.out_channels == 1024
+    assert googlenet(num_classes=10, auxiliary=False).fc.in_features == 1024
 
 
 @pytest.mark.parametrize("side", [160, 224, 256])
