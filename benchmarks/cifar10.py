@@ -39,7 +39,7 @@ RECIPES = Path(__file__).parents[1] / "recipes" / "cifar10"
 NETWORKS = ("lenet5", "vgg11_bn", "googlenet", "resnet20", "mobilenetv1", "mobilenetv2")
 EACH = {"train": 1_000, "test": 300}  # images of a class
 CALIBRATION_IMAGES = 256
-TIME_LIMIT_S = 150.0
+TIME_LIMIT_S = 60.0
 STAGES = ("train", "evaluate", "profile")
 
 

@@ -68,6 +68,8 @@ def default_melspectrogram(rate_hz: int, seconds: float) -> MelSpectrogram:
     Slow recordings (below 8 kHz) have 32 bands. Raises ContractError for a rate or a length that
     cannot be.
     """
+    if not 0 < seconds < math.inf:
+        raise ContractError(f"melspectrogram: {seconds} s cannot be heard", hint=_HINT)
     return MelSpectrogram(
         rate_hz=rate_hz,
         samples=round(seconds * rate_hz),

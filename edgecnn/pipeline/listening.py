@@ -91,4 +91,5 @@ def _listening(options: TrainOptions) -> MelSpectrogram | None:
             f"{options.data}: none of {len(sounds)} sounds can be read", hint="WAV files of PCM"
         )
     ((rate_hz, _),) = rates.most_common(1)
-    return default_melspectrogram(rate_hz, options.seconds or DEFAULT_SECONDS)
+    seconds = DEFAULT_SECONDS if options.seconds is None else options.seconds
+    return default_melspectrogram(rate_hz, seconds)

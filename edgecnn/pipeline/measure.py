@@ -242,9 +242,9 @@ def _inputs(options: ProfileOptions, contracts: Mapping[Path, Contract]) -> tupl
 
     Sounds where the files listen; raises UsageError where they do not all take the same.
     """
-    first, *others = (contract.preprocess for contract in contracts.values())
-    listens = first.melspectrogram
-    if any(other.melspectrogram != listens for other in others):
+    specs = [contract.preprocess for contract in contracts.values()]
+    listens = specs[0].melspectrogram
+    if any(spec.melspectrogram != listens for spec in specs):
         raise UsageError(
             "files that listen and files that look, or that listen to other sounds, are not "
             "measured side by side",
@@ -252,7 +252,7 @@ def _inputs(options: ProfileOptions, contracts: Mapping[Path, Contract]) -> tupl
         )
     source = options.images or options.data
     if source is not None:
-        return tuple(read_input(path, first) for path in listed_images(source)[:PROFILE_IMAGES])
+        return tuple(read_input(path, specs[0]) for path in listed_images(source)[:PROFILE_IMAGES])
     if listens is not None:
         seconds, rate_hz = listens.seconds, listens.rate_hz
         return tuple(draw_tones(PROFILE_IMAGES, seconds=seconds, rate_hz=rate_hz, seed=2))

@@ -72,7 +72,7 @@ def identity_of(model: str) -> Identity:
     if identity is None:
         raise UsageError(
             f"{model}: does not say what network it is of",
-            hint=f"name it, too: --weights {model}",
+            hint=f"name the network instead of the file, and this with --weights {model}",
         )
     return identity
 

@@ -77,14 +77,14 @@ class Model:
         """The engine's facts, and under `auto` why it was chosen."""
         return {**self.engine.facts, "auto": self._why} if self._why else self.engine.facts
 
-    def __call__(self, given: Given) -> Result:
+    def __call__(self, image: Given) -> Result:
         """What is on one image, uint8 (H, W, 3) RGB: classes, boxes or a class for each place.
 
         A network that listens is given samples (n,), int16 or float from -1 to 1, at the contract's
         rate. Raises DataError where it is no image, or no such sound.
         """
-        since_ns = captured_ns(given) or time.monotonic_ns()
-        image = picture(given, self.contract.preprocess)
+        since_ns = captured_ns(image) or time.monotonic_ns()
+        image = picture(image, self.contract.preprocess)
         tensor = self.preprocess(image)
         return self.answer(tensor, (image.shape[0], image.shape[1]), since_ns=since_ns)
 

@@ -169,6 +169,12 @@ def test_a_spectrogram_that_cannot_be_is_refused(change: dict[str, Any], told: s
         replace(SPEC, **change)
 
 
+@pytest.mark.parametrize("seconds", [0, -1.0, math.nan, math.inf])
+def test_no_time_is_too_short_to_listen(seconds: float) -> None:
+    with pytest.raises(ContractError, match="cannot be heard"):
+        default_melspectrogram(16_000, seconds)
+
+
 @given(st.integers(4000, 192_000), st.floats(0.1, 30))
 def test_the_default_hears_every_band_at_any_usual_rate(rate_hz: int, seconds: float) -> None:
     spec = default_melspectrogram(rate_hz, seconds)
