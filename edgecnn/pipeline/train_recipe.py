@@ -1,4 +1,4 @@
-"""A training on photos as a TOML file: all but where the photos lie."""
+"""A training on photos or sounds as a TOML file: all but where these lie."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgecnn.pipeline.train_options import Pace, TrainOptions
 from edgecnn.training.augmentation import AUGMENTATIONS
 from edgecnn.training.recipe import read_document, refuse_unknown, section, table_of
 
-PHOTOS = "photos"
+GIVEN = ("photos", "sounds")
 
 _WORDS = {"model": str, "tune": str, "weights": str, "augment": str, "size": int, "seed": int}
 _NUMBERS = ("held_out", "seconds")
@@ -20,8 +20,8 @@ _EXAMPLES = "see recipes/cifar10/ for examples"
 
 
 def is_for_photos(path: Path) -> bool:
-    """Whether a training recipe wants photos; raises FileError or RecipeError."""
-    return read_document(path).get("data") == PHOTOS
+    """Whether a recipe wants photos, or sounds, of one's own; raises FileError or RecipeError."""
+    return read_document(path).get("data") in GIVEN
 
 
 def read_photo_training(path: Path, data: Path) -> tuple[str, TrainOptions]:

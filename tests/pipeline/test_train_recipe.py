@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgecnn.datasets.tones import write_tones
 from edgecnn.errors import FileError, RecipeError
 from edgecnn.pipeline.listening import prepared
 from edgecnn.pipeline.train_recipe import is_for_photos, read_photo_training
@@ -16,7 +17,9 @@ from edgecnn.zoo.count import macs
 from tests.photos import write_photos
 
 ROOT = Path(__file__).parents[2]
-RECIPES = sorted((ROOT / "recipes" / "cifar10").glob("*.toml"))
+RECIPES = [
+    path for name in ("cifar10", "tones") for path in sorted((ROOT / "recipes" / name).glob("*"))
+]
 GOOD = """model = "mobilenetv2"
 data = "photos"
 weights = "random"
@@ -52,11 +55,13 @@ def test_what_it_says_is_what_is_trained(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_recipes_that_ship_can_be_trained(path: Path, tmp_path: Path) -> None:
-    assert path.read_text().startswith(f"# edgecnn train recipes/cifar10/{path.name} --data ")
+    told = path.relative_to(ROOT).as_posix()
+    assert path.read_text().startswith(f"# edgecnn train {told} --data ")
     assert is_for_photos(path)
-    model, options = read_photo_training(path, write_photos(tmp_path, 1))
+    write_tones(tmp_path, each=1) if path.parent.name == "tones" else write_photos(tmp_path, 1)
+    model, options = read_photo_training(path, tmp_path)
     spec = find(model)
     labels = tuple("abcdefghij")
     with torch.device("meta"):
