@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from edgecnn.detection import Detection, detection_from_dict
 from edgecnn.errors import ContractError
+from edgecnn.melspectrogram import MelSpectrogram, melspectrogram_from_dict
 
 FORMAT = 1
 METADATA_KEY = "edgecnn"
@@ -50,6 +51,7 @@ class TensorSpec:
 class Preprocess:
     """From a uint8 image of any size to the network's input, in this order.
 
+    0. `melspectrogram`: what is given is a sound; it becomes a picture, which is then an image.
     1. `crop_fraction`: keep the centred square of that share of the short side (TensorFlow's way).
     2. `resize`: bring the short side to that many pixels; without it, stretch to `size`.
        Or `pad`: make the whole image fit into `size`, in the middle of that gray (0 to 255).
@@ -68,6 +70,7 @@ class Preprocess:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     layout: Layout = "NCHW"
     pad: int | None = None
+    melspectrogram: MelSpectrogram | None = None
 
     def __post_init__(self) -> None:
         problem = _preprocess_problem(self)
@@ -221,10 +224,9 @@ class Contract:
 def to_json(contract: Contract) -> str:
     """One line of JSON, the same bytes for the same contract."""
     document = {"format": FORMAT, **dataclasses.asdict(contract)}
-    # What earlier files had no word for is written only where it says something.
-    for table, name in ((document, "detection"), (document["preprocess"], "pad")):
-        if table[name] is None:
-            del table[name]
+    document["preprocess"] = preprocess_to_dict(contract.preprocess)
+    if contract.detection is None:
+        del document["detection"]
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -273,6 +275,16 @@ def _tensor_spec(item: dict[str, Any]) -> TensorSpec:
     )
 
 
+def preprocess_to_dict(spec: Preprocess) -> dict[str, Any]:
+    """As plain JSON values; what earlier files had no word for is there only if it says something.
+
+    So an older reader takes a file that needs nothing new, and refuses any other.
+    """
+    values = dataclasses.asdict(spec)
+    unsaid = [name for name in ("pad", "melspectrogram") if values[name] is None]
+    return {name: value for name, value in values.items() if name not in unsaid}
+
+
 def preprocess_from_dict(values: Mapping[str, Any]) -> Preprocess:
     """A Preprocess from plain JSON or TOML values; raises ContractError or TypeError."""
     known = {item.name for item in dataclasses.fields(Preprocess)}
@@ -282,6 +294,8 @@ def preprocess_from_dict(values: Mapping[str, Any]) -> Preprocess:
     arguments: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
     }
+    if arguments.get("melspectrogram") is not None:
+        arguments["melspectrogram"] = melspectrogram_from_dict(_mapping(values["melspectrogram"]))
     return Preprocess(**arguments)
 
 

@@ -22,6 +22,7 @@ from edgecnn.contract import (
 )
 from edgecnn.detection import BoxMap, Detection, detection_from_dict
 from edgecnn.errors import ContractError
+from edgecnn.melspectrogram import MelSpectrogram
 
 GOLDEN_FILE = Path(__file__).parent / "golden" / "contract-1.json"
 
@@ -50,8 +51,21 @@ DETECTOR = dataclasses.replace(
     detection=DETECTION,
 )
 
+LISTENER = dataclasses.replace(
+    CONTRACT,
+    preprocess=Preprocess(
+        size=(32, 32),
+        color="GRAY",
+        mean=(0.5,),
+        std=(0.5,),
+        melspectrogram=MelSpectrogram(
+            rate_hz=16_000, samples=16_000, window=512, hop=160, bands=64, low_hz=20, high_hz=8000
+        ),
+    ),
+)
 
-@pytest.mark.parametrize("contract", [CONTRACT, DETECTOR])
+
+@pytest.mark.parametrize("contract", [CONTRACT, DETECTOR, LISTENER])
 def test_a_contract_comes_back_as_it_went(contract: Contract) -> None:
     assert from_json(to_json(contract)) == contract
 
@@ -60,13 +74,32 @@ def test_the_format_is_the_one_that_earlier_files_hold() -> None:
     assert to_json(CONTRACT) + "\n" == GOLDEN_FILE.read_text(encoding="utf-8")
 
 
+def test_a_reader_that_knows_no_sounds_refuses_them_and_nothing_else() -> None:
+    known_before = {"size", "resize", "crop_fraction", "filter", "antialias", "color", "scale"}
+    known_before |= {"mean", "std", "layout", "pad"}
+    words = [set(json.loads(to_json(each))["preprocess"]) for each in (CONTRACT, LISTENER)]
+    assert words[0] <= known_before
+    assert words[1] - known_before == {"melspectrogram"}
+    # As this one refuses what it does not know, on either level.
+    for path in ((), ("melspectrogram",)):
+        document = json.loads(to_json(LISTENER))
+        table = document["preprocess"]
+        for name in path:
+            table = table[name]
+        table["later"] = 1
+        with pytest.raises(ContractError, match=r"unknown .*'later'"):
+            from_json(json.dumps(document))
+
+
 def test_a_later_format_is_refused_by_its_number() -> None:
     document = json.loads(to_json(CONTRACT)) | {"format": 2}
     with pytest.raises(ContractError, match=r"x\.onnx: contract of format 2, this edgecnn reads 1"):
         from_json(json.dumps(document), source="x.onnx")
 
 
-@pytest.mark.parametrize("whole", [CONTRACT, DETECTOR], ids=["classifier", "detector"])
+@pytest.mark.parametrize(
+    "whole", [CONTRACT, DETECTOR, LISTENER], ids=["classifier", "detector", "listener"]
+)
 @given(data=st.data())
 def test_any_damage_ends_in_our_error_or_in_a_whole_contract(
     whole: Contract, data: st.DataObject

@@ -50,6 +50,13 @@ def test_an_example_is_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
 
 
+def test_tones_to_train_with_are_written(tmp_path: Path) -> None:
+    done = run("tones", tmp_path / "tones")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "240 sounds written\n"
+    assert len(list((tmp_path / "tones").glob("*/*.wav"))) == 240
+
+
 def test_the_doorbell_rings_once_for_each_visit(net: Path, tmp_path: Path) -> None:
     frames = tmp_path / "frames"
     frames.mkdir()

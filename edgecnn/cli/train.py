@@ -26,12 +26,17 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 @click.command()
 @click.argument("recipe", type=options.FILE, required=False)
 @click.option("--model", help="A network of the zoo, or a checkpoint of an earlier training.")
-@click.option("--data", type=options.FILE, help="Photos: a folder per class, or a .tsv/.csv table.")
+@click.option("--data", type=options.FILE, help="Photos or sounds: a folder per class, or a table.")
 @click.option("--classes", callback=_names, help="Only these, in this order: cat,dog,bird  [all]")
 @click.option("--tune", default="head", show_default=True, help="What learns: head, last:N or all.")
 @click.option("--weights", help="To start from: official[:TAG], a file, or random  [official]")
 @click.option("--width", type=float, help="With random weights: of all channels, as 0.5.")
 @click.option("--size", type=options.size, help="With random weights: of the images, as 32.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 600, min_open=True),
+    help="Of sounds: how long it listens, to their middle  [1]",
+)
 @click.option("--small-input", is_flag=True, help="With random weights: a stem for small images.")
 @click.option(
     "--held-out",
@@ -79,6 +84,7 @@ def train(
     weights: str | None,
     width: float | None,
     size: tuple[int, int] | None,
+    seconds: float | None,
     small_input: bool,
     held_out: float,
     augment: str | None,
@@ -156,12 +162,13 @@ def train(
         pace=pace,
         build=_build(width, small_input=small_input),
         size=size,
+        seconds=seconds,
         seed=seed,
         threads=threads,
     )
     if show_augmented is not None:
-        allowed = ("show_augmented", "model", "data", "classes", "augment", "size", "seed", "force")
-        _refuse_all_but(*allowed, told="--show-augmented")
+        shown = ("show_augmented", "model", "data", "classes", "augment", "size", "seconds")
+        _refuse_all_but(*shown, "seed", "force", told="--show-augmented")
         _show(speaker, model, chosen, show_augmented, force=force)
     else:
         _train(speaker, model, chosen, output=output, force=force)

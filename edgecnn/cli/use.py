@@ -76,6 +76,7 @@ def _classify_images(
 ) -> None:
     from edgecnn.cli.live import answer_json, described
     from edgecnn.datasets.images import image_paths, read_image
+    from edgecnn.datasets.inputs import read_input
 
     results = []
     for path in (path for item in images for path in image_paths(item)):
@@ -86,7 +87,7 @@ def _classify_images(
             _show_boxes(speaker, path, found, latency_ms, top or _BOXES)
             results.append(_boxes_json(path, found, latency_ms, top))
             continue
-        result = model(read_image(path))
+        result = model(read_input(path, model.contract.preprocess))
         latency_ms = (time.perf_counter_ns() - started_ns) / 1e6
         _show(speaker, path, described(result, top or _CLASSES), latency_ms)
         told = answer_json(result, top or _CLASSES)

@@ -21,7 +21,7 @@ from edgecnn.datasets.looks import Drawn, Files, Look, Source
 from edgecnn.datasets.natural import natural_image
 from edgecnn.datasets.photos import photo_crop, require_photos
 from edgecnn.errors import DataError
-from edgecnn.runtime.preprocess import Image
+from edgecnn.runtime.preprocess import Given, Image
 
 LEAST_IMAGES = 16
 
@@ -72,8 +72,8 @@ class CalibrationSet:
         looks = () if self.is_random else self.looks
         return tuple(place for place, look in enumerate(looks) if look.is_noise)
 
-    def images(self) -> Iterator[Image]:
-        """The images, one at a time, uint8 (height, width, 3) RGB of any size.
+    def images(self) -> Iterator[Given]:
+        """The images, one at a time, uint8 (height, width, 3) RGB of any size, or sounds.
 
         Raises DataError where a file has vanished or changed into no image.
         """

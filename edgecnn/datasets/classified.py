@@ -1,4 +1,4 @@
-"""Photos to train with: each under the name of its class, looked at once, the broken ones named."""
+"""Photos or sounds to train with, each under its class, looked at once, the broken ones named."""
 
 from __future__ import annotations
 
@@ -55,16 +55,18 @@ def open_classified(
     source: Path,
     *,
     classes: Sequence[str] = (),
+    check: Callable[[Path], object] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Classified:
     """Find the photos of a folder or table and look at each of them once.
 
     `source` is a table of file and class, a folder with a labels.tsv or labels.csv in it, or a
     folder of class folders. `classes` chooses some of them, in the order of the network's outputs;
-    by default all are taken, in natural order. Raises DataError where there are no two classes
+    by default all are taken, in natural order. Files for which `check` raises DataError count as
+    broken. Raises DataError where there are no two classes
     with a readable photo, or no photo of a class that was asked for.
     """
-    named = list(_find(source))
+    named = list(named_files(source))
     labels = tuple(classes) or _in_natural_order({name for _, name in named})
     _check_labels(source, labels, {name for _, name in named})
     index = {label: place for place, label in enumerate(labels)}
@@ -72,7 +74,7 @@ def open_classified(
         ((path, index[name]) for path, name in named if name in index),
         key=lambda item: natural_order(item[0]),
     )
-    looks, broken = _look_at([path for path, _ in chosen], progress)
+    looks, broken = _look_at([path for path, _ in chosen], check, progress)
     kept = [(path, place, look) for (path, place), look in zip(chosen, looks, strict=True) if look]
     found = Classified(
         labels=labels,
@@ -85,7 +87,8 @@ def open_classified(
     return found
 
 
-def _find(source: Path) -> Iterator[Named]:
+def named_files(source: Path) -> Iterator[Named]:
+    """Each file of a folder or table with the name of its class; raises DataError."""
     if source.is_file():
         return _rows(source)
     if not source.is_dir():
@@ -132,13 +135,15 @@ def _check_counts(source: Path, found: Classified) -> None:
     for label, count in zip(found.labels, found.counts, strict=True):
         if not count:
             raise DataError(
-                f"{source}: none of the photos of {label!r:.40} can be read",
+                f"{source}: none of the files of {label!r:.40} can be used",
                 hint=f"the first of them: {found.broken[0]}",
             )
 
 
 def _look_at(
-    paths: Sequence[Path], progress: Callable[[int, int], None] | None
+    paths: Sequence[Path],
+    check: Callable[[Path], object] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[list[Look | None], list[DataError]]:
     """A look at each file, several at a time, None where it is no image."""
     files = Files(tuple(paths))
@@ -147,6 +152,8 @@ def _look_at(
 
     def look(place: int) -> Look | DataError:
         try:
+            if check:
+                check(paths[place])
             return files.look(place)
         except DataError as error:
             return error

@@ -14,6 +14,7 @@ import PIL.ImageOps
 from numpy.typing import NDArray
 
 from edgecnn.datasets.quiet import Quiet
+from edgecnn.datasets.sounds import EXTENSIONS as SOUNDS
 from edgecnn.errors import DataError
 from edgecnn.files import atomic_path
 from edgecnn.runtime.preprocess import Image
@@ -76,8 +77,8 @@ def grey(pixels: Image) -> Image:
 def image_paths(folder: Path) -> tuple[Path, ...]:
     """All images in a folder and below, in natural order ('2.jpg' before '10.jpg').
 
-    Goes by the extension and skips hidden files; an image file stands for itself alone.
-    Raises DataError when there is no such folder or no image in it.
+    Where there is none, all sounds. Goes by the extension and skips hidden files; a file stands for
+    itself alone. Raises DataError when there is no such folder or nothing in it.
     """
     if folder.is_file():
         return (folder,)
@@ -87,13 +88,17 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
     paths = images_under(folder)
     if not paths:
         known = " ".join(sorted(extension[1:] for extension in EXTENSIONS))
-        raise DataError(f"{folder}: no images in it", hint=f"images end in one of: {known}")
+        raise DataError(
+            f"{folder}: no images in it", hint=f"images end in one of: {known}; sounds in wav"
+        )
     return paths
 
 
 def images_under(folder: Path) -> tuple[Path, ...]:
     """As `image_paths`, for a folder that may hold none."""
-    return tuple(sorted(_walk(folder), key=natural_order))
+    found = list(_walk(folder))
+    images = [path for path in found if path.suffix.lower() in EXTENSIONS]
+    return tuple(sorted(images or found, key=natural_order))
 
 
 def natural_order(path: Path) -> list[tuple[int, int, str]]:
@@ -107,7 +112,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS | SOUNDS:
                 yield Path(parent, name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from edgecnn.datasets.duplicates import THUMBNAIL, fingerprint
-from edgecnn.datasets.images import grey, grey_thumbnail, read_image, read_rough
+from edgecnn.datasets.images import grey, grey_thumbnail, read_rough
+from edgecnn.datasets.inputs import read_any
+from edgecnn.datasets.sounds import is_sound_file, read_sound
 from edgecnn.files import sha256_of
-from edgecnn.runtime.preprocess import Image
+from edgecnn.runtime.preprocess import Given, Image
 
 # Of 466 photographs the roughest has 0.53; noise of any size, saved as JPEG, up to 0.08.
 LEAST_SMOOTHNESS = 0.3
@@ -27,7 +30,7 @@ class Look:
     `digest` is the sha256 of its content, `fingerprint` the dHash of 8 bytes; `brightness` and
     `contrast` are the mean and the standard deviation of its grey values, 0 to 255. `smoothness`
     is how neighbouring grey values go together, their correlation: near 1 in pictures of things, 0
-    in noise.
+    in noise. A sound is alike to its copies alone; its brightness and contrast are nan.
     """
 
     digest: str
@@ -49,8 +52,8 @@ class Source(Protocol):
     def count(self) -> int:
         """How many images there are."""
 
-    def read(self, index: int) -> Image:
-        """One image, uint8 (height, width, 3) RGB."""
+    def read(self, index: int) -> Given:
+        """One image, uint8 (height, width, 3) RGB, or one sound, float32 (samples,)."""
 
     def look(self, index: int) -> Look:
         """A glance at one image."""
@@ -61,7 +64,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Images on disk; their content is the bytes of the file."""
+    """Images or sounds on disk; their content is the bytes of the file."""
 
     paths: tuple[Path, ...]
 
@@ -70,14 +73,17 @@ class Files:
         """How many files there are."""
         return len(self.paths)
 
-    def read(self, index: int) -> Image:
-        """Raises DataError where the file is no image."""
-        return read_image(self.paths[index])
+    def read(self, index: int) -> Given:
+        """Raises DataError where the file is no image and no sound."""
+        return read_any(self.paths[index])
 
     def look(self, index: int) -> Look:
-        """Raises DataError where the file is no image."""
-        pixels = read_rough(self.paths[index], least=_ROUGH)
-        return _look(sha256_of(self.paths[index]), pixels)
+        """Raises DataError where the file is no image and no sound."""
+        path = self.paths[index]
+        if is_sound_file(path):
+            digest = hashlib.sha256(read_sound(path).tobytes()).digest()
+            return Look(sha256_of(path), digest[:8], math.nan, math.nan, smoothness=1)
+        return _look(sha256_of(path), read_rough(path, least=_ROUGH))
 
     def label(self, index: int) -> str:
         """The file's name."""

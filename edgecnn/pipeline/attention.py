@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from edgecnn.contract import Contract
-from edgecnn.datasets.images import read_image
+from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.sheets import contact_sheet, save_picture
 from edgecnn.errors import UsageError
 from edgecnn.graph.attention import Attention, Looker, likeness
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.export import check_target
-from edgecnn.runtime.preprocess import Image, preprocess, resized
+from edgecnn.runtime.preprocess import Image, preprocess, resized, settled
 from edgecnn.runtime.results import probabilities
 
 _LEAST_SIDE = 224  # pixels, that a person sees something
@@ -78,13 +77,13 @@ def look_at(
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output}: the picture is a PNG", hint="-o FILE.png")
     check_target(output, force=force, source=image)
-    photo = read_image(image)
     looks: list[Look] = []
     seen: Image | None = None
     for file in files:
         described = contract_of(file, contract or ContractOptions())
         _check(file, described)
-        pixels = resized(photo, described.preprocess)
+        spec = described.preprocess
+        pixels = resized(read_input(image, spec), spec)
         seen = pixels if seen is None else seen
         asked = None if not looks else int(looks[0].attention.logits.argmax())
         looks.append(_look(file, described, pixels, asked))
@@ -108,8 +107,7 @@ def _check(file: Path, contract: Contract) -> None:
 
 
 def _look(file: Path, contract: Contract, pixels: Image, asked: int | None) -> Look:
-    sized = dataclasses.replace(contract.preprocess, resize=None, crop_fraction=None)
-    attention = Looker(file).look(preprocess(pixels, sized), asked)
+    attention = Looker(file).look(preprocess(pixels, settled(contract.preprocess)), asked)
     best = int(attention.logits.argmax())
     return Look(
         file=file,

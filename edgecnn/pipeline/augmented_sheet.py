@@ -10,7 +10,7 @@ import numpy as np
 from edgecnn.datasets.classified import Classified, open_classified
 from edgecnn.datasets.sheets import contact_sheet, save_picture
 from edgecnn.pipeline.export import check_target
-from edgecnn.pipeline.sources import is_checkpoint
+from edgecnn.pipeline.listening import own_preprocess, prepared, reader
 from edgecnn.pipeline.train_options import TrainOptions
 
 _CLASSES, _VIEWS = 8, 7
@@ -25,14 +25,10 @@ def show_augmented(
     """
     from edgecnn.training.augmentation import AUGMENTATIONS, choose_augmentation
     from edgecnn.training.loading import Photos
-    from edgecnn.zoo.catalog import find
-    from edgecnn.zoo.checkpoint import read_checkpoint
 
     check_target(target, force=force)
-    photos = open_classified(options.data, classes=options.classes)
-    identity = read_checkpoint(Path(model)).identity if is_checkpoint(model) else None
-    own = identity.preprocess if identity else find(model).preprocess
-    spec = options.prepared(own)
+    spec = prepared(own_preprocess(model, options.weights), options)
+    photos = open_classified(options.data, classes=options.classes, check=reader(spec))
     name = options.augment or choose_augmentation(photos.labels, spec)
     plain = Photos(photos.paths, spec)
     views = Photos(photos.paths, spec, augmentation=AUGMENTATIONS[name])

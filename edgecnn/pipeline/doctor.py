@@ -176,10 +176,10 @@ def _labels(images: CalibrationSet, places: NDArray[np.intp]) -> tuple[str, ...]
 
 
 def _light(images: CalibrationSet) -> Light | None:
-    if not images.looks:
-        return None
     brightness = np.array([look.brightness for look in images.looks])
     contrast = np.array([look.contrast for look in images.looks])
+    if not images.looks or np.isnan(brightness).any():  # sounds have none
+        return None
     return Light(
         brightness=float(np.median(brightness)),
         contrast=float(np.median(contrast)),

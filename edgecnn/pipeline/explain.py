@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.contract import Contract
-from edgecnn.datasets.images import read_image
+from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.listing import listed_images
 from edgecnn.errors import GraphError, ModelError
 from edgecnn.files import sha256_of
@@ -148,8 +148,8 @@ def _tensors(options: ExplainOptions, contract: Contract, narrator: Narrator) ->
     batch = contract.inputs[0].batch or 1
     with narrator.progress("images") as progress:
         for index in range(count):
-            image = read_image(paths[index * len(paths) // count])
-            tensor = preprocess(image, contract.preprocess)
+            path = paths[index * len(paths) // count]
+            tensor = preprocess(read_input(path, contract.preprocess), contract.preprocess)
             yield np.repeat(tensor, batch, axis=0) if batch > 1 else tensor
             progress(index + 1, count)
 

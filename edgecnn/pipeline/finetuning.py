@@ -51,7 +51,8 @@ def finetuned(
         checks.append(judge.check(model))
         return checks[-1].sqnr_db
 
-    mirror = fit.contract.preprocess.layout == "NCHW"
+    spec = fit.contract.preprocess
+    mirror = spec.layout == "NCHW" and spec.melspectrogram is None
     with narrator.progress("fine-tune") as progress:
         best = finetune(
             fold(read_model(source)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
@@ -12,8 +11,9 @@ import numpy as np
 
 from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
+from edgecnn.datasets.inputs import fitting
 from edgecnn.errors import DataError
-from edgecnn.runtime.preprocess import Image, Tensor, preprocess, resized
+from edgecnn.runtime.preprocess import Given, Image, Tensor, preprocess, resized, settled
 
 HELD_OUT_SHARE = 0.2
 MAX_KEPT_BYTES = 48 << 20
@@ -32,8 +32,7 @@ class Frames:
         self.contract = contract
         self.images = images
         self._spec = contract.preprocess
-        # The same preprocessing for pixels that have their size already.
-        self._sized = dataclasses.replace(self._spec, resize=None, crop_fraction=None)
+        self._sized = settled(self._spec)
         self._batch = contract.inputs[0].batch or 1
         size_bytes = 3 * self._spec.size[0] * self._spec.size[1]
         self._most_kept = keep_bytes // size_bytes
@@ -58,10 +57,14 @@ class Frames:
         kept = tuple(self._kept[start:])
         yield from kept
         for index in range(start + len(kept), self.images.count):
-            pixels = resized(self.images.source.read(self.images.members[index]), self._spec)
+            pixels = resized(self._read(index), self._spec)
             if len(self._kept) == index < self._most_kept:
                 self._kept.append(pixels)
             yield pixels
+
+    def _read(self, index: int) -> Given:
+        source, member = self.images.source, self.images.members[index]
+        return fitting(source.read(member), self._spec, source.label(member))
 
 
 def split_frames(

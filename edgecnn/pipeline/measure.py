@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from edgecnn.contract import Contract
-from edgecnn.datasets.images import read_image
+from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
+from edgecnn.datasets.tones import draw_tones
 from edgecnn.devices.find import facts_of, open_device
-from edgecnn.errors import DataError, FileError, ModelError
+from edgecnn.errors import DataError, FileError, ModelError, UsageError
 from edgecnn.files import human_size
 from edgecnn.graph.work import size_of
 from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
@@ -26,7 +27,7 @@ from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
 from edgecnn.profiling.records import Evaluation, Profile, Report
 from edgecnn.profiling.report import device_line
 from edgecnn.profiling.run import Options, profile_files
-from edgecnn.runtime.preprocess import Image
+from edgecnn.runtime.preprocess import Given
 
 PROFILE_IMAGES = 8
 _FRAME = (480, 640)
@@ -170,7 +171,7 @@ def profile(
             profiles = profile_files(
                 files,
                 device=device,
-                images=_inputs(options),
+                images=_inputs(options, contracts),
                 options=measuring,
                 listener=listener,
                 journal=unfinished_profile(
@@ -236,13 +237,27 @@ def _reference(group: Sequence[Path], contracts: dict[Path, Contract]) -> Path:
     return floats[0] if floats else group[0]
 
 
-def _inputs(options: ProfileOptions) -> tuple[Image, ...]:
-    """Real images in turn, so that no cache sees the same one twice; procedural ones by default."""
+def _inputs(options: ProfileOptions, contracts: Mapping[Path, Contract]) -> tuple[Given, ...]:
+    """Real images in turn, so that no cache sees the same one twice; procedural ones by default.
+
+    Sounds where the files listen; raises UsageError where they do not all take the same.
+    """
+    specs = [contract.preprocess for contract in contracts.values()]
+    listens = specs[0].melspectrogram
+    if any(spec.melspectrogram != listens for spec in specs):
+        raise UsageError(
+            "files that listen and files that look, or that listen to other sounds, are not "
+            "measured side by side",
+            hint="profile each kind for itself",
+        )
     source = options.images or options.data
-    if source is None:
-        height, width = _FRAME
-        return tuple(natural_images(PROFILE_IMAGES, height=height, width=width, seed=2))
-    return tuple(read_image(path) for path in listed_images(source)[:PROFILE_IMAGES])
+    if source is not None:
+        return tuple(read_input(path, specs[0]) for path in listed_images(source)[:PROFILE_IMAGES])
+    if listens is not None:
+        seconds, rate_hz = listens.seconds, listens.rate_hz
+        return tuple(draw_tones(PROFILE_IMAGES, seconds=seconds, rate_hz=rate_hz, seed=2))
+    height, width = _FRAME
+    return tuple(natural_images(PROFILE_IMAGES, height=height, width=width, seed=2))
 
 
 def _with(profile: Profile, accuracy: Evaluation | None) -> Profile:

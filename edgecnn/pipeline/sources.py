@@ -24,6 +24,7 @@ from edgecnn.runtime.cache import cache_dir
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgecnn.zoo.checkpoint import Identity
     from edgecnn.zoo.spec import ModelSpec
     from edgecnn.zoo.weights import LoadedWeights
 
@@ -63,6 +64,19 @@ def is_checkpoint(model: str) -> bool:
     return model.lower().endswith(".safetensors")
 
 
+def identity_of(model: str) -> Identity:
+    """What a checkpoint of ours says that it is; raises UsageError or WeightsError."""
+    from edgecnn.zoo.checkpoint import read_checkpoint
+
+    identity = read_checkpoint(Path(model)).identity
+    if identity is None:
+        raise UsageError(
+            f"{model}: does not say what network it is of",
+            hint=f"name the network instead of the file, and this with --weights {model}",
+        )
+    return identity
+
+
 def load_network(
     model: str, *, weights: str | None, seed: int, contract: ContractOptions, narrator: Narrator
 ) -> Network:
@@ -95,19 +109,12 @@ def load_network(
 
 def _load_checkpoint(model: str, *, weights: str | None, seed: int, narrator: Narrator) -> Network:
     from edgecnn.zoo.catalog import find
-    from edgecnn.zoo.checkpoint import read_checkpoint
     from edgecnn.zoo.count import macs, parameters
     from edgecnn.zoo.weights import load_weights
 
     if weights is not None:
         raise UsageError(f"--weights does not go with {model}", hint="the file is the weights")
-    identity = read_checkpoint(Path(model)).identity
-    if identity is None:
-        raise UsageError(
-            f"{model}: does not say what network it is of",
-            hint=f"name it: edgecnn export MODEL --weights {model}",
-        )
-    spec = find(identity.model)
+    spec = find(identity_of(model).model)
     loaded = load_weights(spec, model, seed=seed, cache=cache_dir())
     shape = loaded.preprocess.tensor_shape()
     counts = parameters(loaded.module), macs(loaded.module, shape)

@@ -18,8 +18,9 @@ from edgecnn.datasets.parts import Parts
 from edgecnn.errors import UsageError
 from edgecnn.files import atomic_path, human_size, write_text
 from edgecnn.pipeline.export import check_target
+from edgecnn.pipeline.listening import kind_of, own_preprocess, prepared
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.pipeline.sources import is_checkpoint
+from edgecnn.pipeline.sources import identity_of, is_checkpoint
 from edgecnn.pipeline.train_options import TrainOptions
 from edgecnn.pipeline.training_report import Judged, facts_of, judge, report_of
 from edgecnn.pipeline.training_told import Teller, look_at_photos
@@ -93,8 +94,8 @@ def train(
     from edgecnn.training.schedule import Progress
     from edgecnn.training.tuning import threads
 
-    tune = parse_tune(options.tune)
-    photos, parts = look_at_photos(options, narrator)
+    tune, spec = parse_tune(options.tune), prepared(own_preprocess(model, options.weights), options)
+    photos, parts = look_at_photos(options, spec, narrator)
     with threads(options.threads):
         begun = _begin(model, photos.labels, options, narrator)
         course = _course(begun, tune, (photos, parts), options)
@@ -112,7 +113,7 @@ def train(
     write_training(told, report)
     _write_parts(held_out, trained, course)
     Progress(memory.unfinished).forget()
-    narrator.line("held out", _judgement(judged.accuracy))
+    narrator.line("held out", _judgement(judged.accuracy, kind_of(spec)))
     size = human_size(target.stat().st_size)
     narrator.line("wrote", f"{target}  {size}   with {report.name} and the split")
     return TrainResult(
@@ -160,7 +161,7 @@ def _begin(
             )
         network = fresh(spec, labels, options.build, seed=options.seed)
         narrator.line("model", f"{spec.title}, random weights")
-        return _Begun(spec, network, options.prepared(spec.preprocess), "random")
+        return _Begun(spec, network, prepared(spec.preprocess, options), "random")
     if options.build or options.size:
         raise UsageError(
             "the weights fix the network's width and the size of its images",
@@ -170,22 +171,14 @@ def _begin(
         loaded = load_weights(spec, choice, seed=options.seed, cache=cache_dir(), progress=progress)
     narrator.line("model", f"{spec.title}, {loaded.source}")
     network = adapt(spec, loaded, labels, seed=options.seed)
-    return _Begun(spec, network, loaded.preprocess, loaded.sha256)
+    return _Begun(spec, network, prepared(loaded.preprocess, options), loaded.sha256)
 
 
 def _checkpoint(model: str, weights: str | None) -> tuple[str, str]:
     """The file as the weights, and the network that it says it is of."""
-    from edgecnn.zoo.checkpoint import read_checkpoint
-
     if weights is not None:
         raise UsageError(f"--weights does not go with {model}", hint="the file is the weights")
-    identity = read_checkpoint(Path(model)).identity
-    if identity is None:
-        raise UsageError(
-            f"{model}: does not say what network it is of",
-            hint=f"name it: --model NAME --weights {model}",
-        )
-    return model, identity.model
+    return model, identity_of(model).model
 
 
 def _course(
@@ -291,8 +284,8 @@ def _write_parts(held_out: Path, trained: Path, course: Course) -> None:
     write_text(trained, "".join(f"{names[place]}\n" for place in others))
 
 
-def _judgement(accuracy: Accuracy) -> str:
+def _judgement(accuracy: Accuracy, kind: str) -> str:
     return (
-        f"{accuracy.value:.1%} of {accuracy.n:,} photos right "
+        f"{accuracy.value:.1%} of {accuracy.n:,} {kind} right "
         f"({accuracy.low:.1%} to {accuracy.high:.1%})"
     )

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from edgecnn.contract import Preprocess
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -38,7 +36,8 @@ class TrainOptions:
 
     `tune` is `head`, `last:N` or `all`, `weights` as in an export; `augment` names a set of random
     changes, None chooses one. `build` holds arguments of the network's builder and `size` is that
-    of whole images: both are for networks that start from random weights.
+    of whole images: both are for networks that start from random weights. `seconds` is how long a
+    network listens to sounds.
     """
 
     data: Path
@@ -50,11 +49,6 @@ class TrainOptions:
     pace: Pace = field(default_factory=Pace)
     build: Mapping[str, int | float | bool] = field(default_factory=dict)
     size: tuple[int, int] | None = None
+    seconds: float | None = None
     seed: int = 0
     threads: int | None = None
-
-    def prepared(self, own: Preprocess) -> Preprocess:
-        """A network's own preprocessing, or whole images of the size that was said."""
-        if self.size is None:
-            return own
-        return dataclasses.replace(own, size=self.size, resize=None, crop_fraction=None)

@@ -1,4 +1,4 @@
-"""A training on photos as a TOML file: all but where the photos lie."""
+"""A training on photos or sounds as a TOML file: all but where these lie."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from edgecnn.pipeline.train_options import Pace, TrainOptions
 from edgecnn.training.augmentation import AUGMENTATIONS
 from edgecnn.training.recipe import read_document, refuse_unknown, section, table_of
 
-PHOTOS = "photos"
+GIVEN = ("photos", "sounds")
 
 _WORDS = {"model": str, "tune": str, "weights": str, "augment": str, "size": int, "seed": int}
-_TOP = (*_WORDS, "data", "held_out", "network", "pace")
+_NUMBERS = ("held_out", "seconds")
+_TOP = (*_WORDS, *_NUMBERS, "data", "network", "pace")
 _EXAMPLES = "see recipes/cifar10/ for examples"
 
 
 def is_for_photos(path: Path) -> bool:
-    """Whether a training recipe wants photos; raises FileError or RecipeError."""
-    return read_document(path).get("data") == PHOTOS
+    """Whether a recipe wants photos, or sounds, of one's own; raises FileError or RecipeError."""
+    return read_document(path).get("data") in GIVEN
 
 
 def read_photo_training(path: Path, data: Path) -> tuple[str, TrainOptions]:
@@ -41,13 +42,17 @@ def _options(document: Mapping[str, Any], data: Path) -> tuple[str, TrainOptions
         value = document.get(name, kind())
         if not isinstance(value, kind) or isinstance(value, bool):
             raise RecipeError(f"{name} {value!r:.40} cannot be", hint=_EXAMPLES)
+    for name in _NUMBERS:
+        value = document.get(name, 1)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise RecipeError(f"{name} {value!r:.40} is no number", hint=_EXAMPLES)
     if "model" not in document:
         raise RecipeError("'model' is missing", hint='add: model = "mobilenetv2"')
     augment = document.get("augment")
     if augment is not None and augment not in AUGMENTATIONS:
         raise RecipeError(f"augment {augment!r:.40} cannot be", hint=", ".join(AUGMENTATIONS))
     side = document.get("size")
-    said = {name: document[name] for name in ("tune", "held_out", "seed") if name in document}
+    said = {name: document[name] for name in ("tune", "seed", *_NUMBERS) if name in document}
     pace: Pace = section(Pace, table_of(document, "pace"), "[pace]")
     options = TrainOptions(
         data=data,

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.datasets.images import read_image
+from edgecnn.contract import Preprocess
+from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.sheets import data_uri
+from edgecnn.pipeline.listening import heard, kind_of
 from edgecnn.profiling.records import Accuracy
 from edgecnn.profiling.report.training import Curve, Training, Worst
 from edgecnn.profiling.statistics import wilson_interval
+from edgecnn.runtime.preprocess import Image, picture
 from edgecnn.runtime.results import probabilities
 
 if TYPE_CHECKING:
@@ -84,6 +87,7 @@ def report_of(
         counts=np.stack(counts, axis=1).astype(np.int64),
         broken=tuple(str(error) for error in course.photos.broken),
         facts=facts,
+        kind=kind_of(course.spec),
     )
 
 
@@ -109,12 +113,17 @@ def facts_of(
         ("batch", str(schedule.batch)),
         ("label smoothing", f"{schedule.label_smoothing:g}"),
         ("running mean of weights", f"{schedule.ema:g}" if schedule.ema else "none"),
-        ("loss", "rare classes weigh more" if schedule.balance else "every photo weighs the same"),
+        ("loss", "rare classes weigh more" if schedule.balance else "all weigh the same"),
         ("random changes", told),
         ("seed", str(schedule.seed)),
         ("data", str(data)),
-        ("photos' sha256", course.photos.sha256),
+        (f"{kind_of(course.spec)}' sha256", course.photos.sha256),
+        *_listening(course.spec),
     )
+
+
+def _listening(spec: Preprocess) -> tuple[tuple[str, str], ...]:
+    return () if spec.melspectrogram is None else (("listens to", heard(spec.melspectrogram)),)
 
 
 def _curves(epochs: tuple[Epoch, ...]) -> tuple[Curve, ...]:
@@ -135,7 +144,7 @@ def _worst(course: Course, judged: Judged) -> tuple[Worst, ...]:
     labels, paths = course.photos.labels, course.photos.paths
     return tuple(
         Worst(
-            picture=data_uri(read_image(paths[judged.places[index]]), side=_THUMBNAIL_SIDE),
+            picture=data_uri(_picture(course, judged.places[index]), side=_THUMBNAIL_SIDE),
             file=paths[judged.places[index]].name,
             shown=labels[judged.shown[index]],
             answered=labels[judged.answered[index]],
@@ -143,3 +152,8 @@ def _worst(course: Course, judged: Judged) -> tuple[Worst, ...]:
         )
         for index in order
     )
+
+
+def _picture(course: Course, place: int) -> Image:
+    """A photo as it is, or what a sound looks like."""
+    return picture(read_input(course.photos.paths[place], course.spec), course.spec)

@@ -6,8 +6,10 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from edgecnn.contract import Preprocess
 from edgecnn.datasets.classified import Classified, open_classified
 from edgecnn.datasets.parts import Parts, split_parts
+from edgecnn.pipeline.listening import heard, kind_of, reader
 from edgecnn.pipeline.narrator import Narrator, Progress
 from edgecnn.pipeline.train_options import TrainOptions
 
@@ -20,10 +22,14 @@ _TOLD_EPOCHS = 10
 _SILENCE_S = 10.0
 
 
-def look_at_photos(options: TrainOptions, narrator: Narrator) -> tuple[Classified, Parts]:
-    """The photos that can be read, told about, and their parts."""
-    with narrator.progress("photos") as progress:
-        photos = open_classified(options.data, classes=options.classes, progress=progress)
+def look_at_photos(
+    options: TrainOptions, spec: Preprocess, narrator: Narrator
+) -> tuple[Classified, Parts]:
+    """The photos or sounds that can be read, told about, and their parts."""
+    with narrator.progress(kind_of(spec)) as progress:
+        photos = open_classified(
+            options.data, classes=options.classes, check=reader(spec), progress=progress
+        )
     parts = split_parts(photos, held_out=options.held_out, seed=options.seed)
     counts = photos.counts
     least, most = counts.min(), counts.max()
@@ -31,8 +37,10 @@ def look_at_photos(options: TrainOptions, narrator: Narrator) -> tuple[Classifie
     even = most <= _UNEVEN * least or options.pace.balance is False
     weighed = "" if even else "; rare classes weigh more"
     narrator.line(
-        "photos", f"{len(photos.paths):,} of {len(photos.labels)} classes, {spread}{weighed}"
+        kind_of(spec), f"{len(photos.paths):,} of {len(photos.labels)} classes, {spread}{weighed}"
     )
+    if spec.melspectrogram is not None:
+        narrator.line("listen", heard(spec.melspectrogram))
     for error in photos.broken[:_TOLD_BROKEN]:
         narrator.warn(f"left out: {error}")
     if len(photos.broken) > _TOLD_BROKEN:

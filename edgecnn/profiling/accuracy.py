@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract
-from edgecnn.datasets.images import read_image
+from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.labelled import LabelledImage, LabelledImages
 from edgecnn.errors import DataError, ModelError
 from edgecnn.profiling.records import Accuracy, Evaluation, Paired
@@ -219,4 +219,4 @@ def _prepared(
 
 
 def _prepare(model: Model, path: Path) -> Tensor:
-    return model.preprocess(read_image(path))
+    return model.preprocess(read_input(path, model.contract.preprocess))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.datasets.images import read_image
+from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.errors import DataError, UsageError
 from edgecnn.profiling.accuracy import Predictions, logits_to_answer
@@ -55,7 +55,8 @@ def answer_views(
     _check(model)
     plain, averaged, times = [], [], []
     for done, item in enumerate(images.items, start=1):
-        tensors = views_of(read_image(item.path), model.contract.preprocess, views)
+        spec = model.contract.preprocess
+        tensors = views_of(read_input(item.path, spec), spec, views)
         rows, spent = zip(*(_timed(model, tensor) for tensor in tensors), strict=True)
         plain.append(rows[0])
         averaged.append(np.mean(rows, axis=0))

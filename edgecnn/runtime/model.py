@@ -22,7 +22,14 @@ from edgecnn.runtime.detections import Detections, class_scores, description, de
 from edgecnn.runtime.engines.base import Engine, precision
 from edgecnn.runtime.fit import check_fit
 from edgecnn.runtime.frames import captured_ns
-from edgecnn.runtime.preprocess import Image, Tensor, checked, preprocess, preprocess_batch
+from edgecnn.runtime.preprocess import (
+    Given,
+    Image,
+    Tensor,
+    picture,
+    preprocess,
+    preprocess_batch,
+)
 from edgecnn.runtime.proven import check_golden, proven
 from edgecnn.runtime.results import (
     Classification,
@@ -79,17 +86,19 @@ class Model:
         """The engine's facts, and under `auto` why it was chosen."""
         return {**self.engine.facts, "auto": self._why} if self._why else self.engine.facts
 
-    def __call__(self, image: Image, *, views: Views = "centre") -> Result:
+    def __call__(self, image: Given, *, views: Views = "centre") -> Result:
         """What is on one image, uint8 (H, W, 3) RGB, by the file's task; see `Result`.
 
-        `views` averages the classes of several looks at it, each a run of the engine: `flip` (as it
-        is and mirrored), `five` (centre and corners), `ten` (those, mirrored too). Raises DataError
-        where it is no image, UsageError for views that the network does not allow.
+        A network that listens is given samples (n,), int16 or float from -1 to 1, at the contract's
+        rate. `views` averages the classes of several looks at an image, each a run of the engine:
+        `flip` (as it is and mirrored), `five` (centre and corners), `ten` (those, mirrored too).
+        Raises DataError where it is no image, or no such sound, UsageError for views that the
+        network does not allow.
         """
         since_ns = captured_ns(image) or time.monotonic_ns()
-        image = checked(image)
         if views != "centre":
             return self._averaged(image, views, since_ns)
+        image = picture(image, self.contract.preprocess)
         tensor = self.preprocess(image)
         return self.answer(tensor, (image.shape[0], image.shape[1]), since_ns=since_ns)
 
@@ -101,8 +110,8 @@ class Model:
         result = self._result(self.outputs(tensor), frame_shape)
         return dataclasses.replace(result, age_ms=(time.monotonic_ns() - since_ns) / 1e6)
 
-    def preprocess(self, image: Image, *, out: Tensor | None = None) -> Tensor:
-        """A uint8 (H, W, 3) RGB image as the network's input, float32, batch of one.
+    def preprocess(self, image: Given, *, out: Tensor | None = None) -> Tensor:
+        """A uint8 (H, W, 3) RGB image, or a sound, as the network's input, float32, batch of one.
 
         `out`, a tensor of an earlier call, is filled again instead of a new one.
         """
@@ -127,7 +136,7 @@ class Model:
         parts = [self._run(_filled(part, batch)) for part in _cut(tensor, batch)]
         return tuple(np.concatenate(same)[: len(tensor)] for same in zip(*parts, strict=True))
 
-    def logits(self, *images: Image) -> NDArray[np.float32]:
+    def logits(self, *images: Given) -> NDArray[np.float32]:
         """One value a class for each image, float32 (images, values).
 
         The network's first output as it is; of a detector the best score of each class.
@@ -143,7 +152,7 @@ class Model:
         outputs = self.outputs(self.preprocess(image))
         return detections(outputs, self.contract, (image.shape[0], image.shape[1]))
 
-    def classify(self, image: Image, *, top: int = 5) -> tuple[Label, ...]:
+    def classify(self, image: Given, *, top: int = 5) -> tuple[Label, ...]:
         """The best classes of one image, best first; raises ContractError for other tasks."""
         if self.contract.task != "classification":
             raise ContractError(
@@ -215,7 +224,7 @@ class Model:
     ) -> None:
         self.close()
 
-    def _averaged(self, image: Image, views: Views, since_ns: int) -> Classification:
+    def _averaged(self, image: Given, views: Views, since_ns: int) -> Classification:
         if self.contract.task != "classification":
             raise UsageError(
                 f"{self.path}: views average classes, and it is for {self.contract.task}",

@@ -1,4 +1,4 @@
-"""From a uint8 image to the network's input: the only implementation there is.
+"""From a uint8 image, or a sound, to the network's input: the only implementation there is.
 
 Calibration, evaluation, profiling and the camera all come through here. The resize is Pillow's
 (https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters): separable, horizontal
@@ -19,8 +19,10 @@ from edgecnn.contract import Preprocess
 from edgecnn.errors import DataError
 from edgecnn.runtime.native import helper
 from edgecnn.runtime.resampling import Axis, plan, precropped, start, target
+from edgecnn.runtime.spectrogram import Samples, is_sound, melspectrogram
 
 Image = NDArray[np.uint8]
+Given = Image | Samples  # what a camera or a microphone gives
 Tensor = NDArray[np.float32]
 
 # Rows that become float at a time: they stay in the processor's cache.
@@ -30,14 +32,15 @@ _BAND = 128
 _LUMA = np.array([19595, 38470, 7471], dtype=np.uint32)
 
 
-def preprocess(image: Image, spec: Preprocess, *, out: Tensor | None = None) -> Tensor:
+def preprocess(image: Given, spec: Preprocess, *, out: Tensor | None = None) -> Tensor:
     """Prepare one image: uint8 (H, W, 3) RGB or (H, W) gray -> float32 of `spec.tensor_shape()`.
 
-    `out`, a C-contiguous tensor of an earlier call, is filled again instead of a new one. A BGR
-    frame is given as `frame[:, :, ::-1]`: nothing is copied. Raises DataError where the image or
-    `out` has another shape or type.
+    Where `spec` listens, a sound: (samples,) int16, or float from -1 to 1; an image then stands for
+    its picture. `out`, a C-contiguous tensor of an earlier call, is filled again instead of a new
+    one. A BGR frame is given as `frame[:, :, ::-1]`: nothing is copied. Raises DataError where the
+    image or `out` has another shape or type, or where a sound is not what is listened to.
     """
-    pixels = resized(checked(image), spec)
+    pixels = resized(image, spec)
     out = np.empty(spec.tensor_shape(), dtype=np.float32) if out is None else _fitting(out, spec)
     if spec.color == "GRAY":
         _normalise(to_gray(pixels), spec, out)
@@ -53,7 +56,7 @@ def preprocess(image: Image, spec: Preprocess, *, out: Tensor | None = None) -> 
     return out
 
 
-def preprocess_batch(images: tuple[Image, ...], spec: Preprocess) -> Tensor:
+def preprocess_batch(images: tuple[Given, ...], spec: Preprocess) -> Tensor:
     """Prepare several images as one batch, float32 of `spec.tensor_shape(batch=len(images))`."""
     tensor = np.empty(spec.tensor_shape(batch=len(images)), dtype=np.float32)
     for index, image in enumerate(images):
@@ -61,8 +64,12 @@ def preprocess_batch(images: tuple[Image, ...], spec: Preprocess) -> Tensor:
     return tensor
 
 
-def resized(image: Image, spec: Preprocess) -> Image:
-    """The geometric part: precrop, resize and centre crop, or padding; uint8 (height, width, 3)."""
+def resized(given: Given, spec: Preprocess) -> Image:
+    """The geometric part: precrop, resize and centre crop, or padding; uint8 (height, width, 3).
+
+    Of a sound that of its picture. Raises DataError as `preprocess` does.
+    """
+    image = picture(given, spec)
     if _is_mirrored(image):
         return resized(image[:, :, ::-1], spec)[:, :, ::-1]
     if spec.pad is not None:
@@ -70,6 +77,18 @@ def resized(image: Image, spec: Preprocess) -> Image:
     fast = helper()
     done = None if fast is None else fast.resize(image, spec)
     return _resized(image, spec) if done is None else done
+
+
+def picture(given: Given, spec: Preprocess) -> Image:
+    """The image, uint8 (H, W, 3), or that of a sound where `spec` listens; raises DataError."""
+    if spec.melspectrogram is not None and is_sound(given):
+        return melspectrogram(given, spec.melspectrogram)
+    return checked(given)
+
+
+def settled(spec: Preprocess) -> Preprocess:
+    """The same preprocessing for what `resized` has given: pixels that have their size already."""
+    return replace(spec, resize=None, crop_fraction=None, melspectrogram=None)
 
 
 def uncropped(spec: Preprocess) -> Preprocess:
@@ -114,7 +133,7 @@ def to_gray(image: Image) -> Image:
     return luma.astype(np.uint8)[:, :, None]
 
 
-def checked(image: Image) -> Image:
+def checked(image: Given) -> Image:
     """The image as a plain uint8 array (H, W, 3); gray (H, W) is taken, anything else refused."""
     if not isinstance(image, np.ndarray):
         raise _no_image(f"a {type(image).__name__}")

@@ -6,31 +6,45 @@ Krizhevsky et al. 2012, section 4.1: the four corners and the centre, and the sa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
-from edgecnn.runtime.preprocess import Image, Tensor, preprocess, resized, uncropped
+from edgecnn.runtime.preprocess import (
+    Given,
+    Image,
+    Tensor,
+    picture,
+    preprocess,
+    resized,
+    settled,
+    uncropped,
+)
 
 Views = Literal["centre", "flip", "five", "ten"]
 
 
-def views_of(image: Image, spec: Preprocess, views: Views) -> tuple[Tensor, ...]:
+def views_of(given: Given, spec: Preprocess, views: Views) -> tuple[Tensor, ...]:
     """An image through a preprocessing in several views; the first is the one that ships.
 
-    Raises UsageError for crops of a network that sees the whole image, and for unknown views.
+    Raises UsageError for crops of a network that sees the whole image, for other views of a sound
+    than the one, and for unknown views.
     """
     if views not in get_args(Views):
         raise UsageError(f"unknown views {views!r}", hint=f"one of: {', '.join(get_args(Views))}")
     if views == "centre":
-        return (preprocess(image, spec),)
+        return (preprocess(given, spec),)
+    if spec.melspectrogram is not None:
+        raise UsageError(
+            f"a sound has no other views: --views {views} is for photos", hint="--ensemble"
+        )
+    image = picture(given, spec)
     if views == "flip":
         return (preprocess(image, spec), preprocess(_mirrored(image), spec))
     crops = tuple(_corners(image, spec))
-    sized = replace(spec, resize=None, crop_fraction=None)
+    sized = settled(spec)
     first = preprocess(image, spec)
     if views == "five":
         return (first, *(preprocess(crop, sized) for crop in crops))

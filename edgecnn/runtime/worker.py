@@ -30,7 +30,7 @@ from edgecnn.runtime.facts import core_count, emulator
 from edgecnn.runtime.layers import layer_times
 from edgecnn.runtime.measure import Run, warm_up
 from edgecnn.runtime.model import Model, load
-from edgecnn.runtime.preprocess import Image, Tensor
+from edgecnn.runtime.preprocess import Given, Tensor
 from edgecnn.runtime.usage import peak_rss_bytes
 from edgecnn.runtime.visits import Reply, Visits
 
@@ -136,13 +136,13 @@ def _width(job: Job) -> tuple[int | None, int]:
     return threads, job.streams or max(1, core_count() // threads)
 
 
-def write_frames(target: Path, frames: Iterable[Image]) -> None:
-    """Write uint8 (H, W, 3) frames of any sizes for workers to read."""
+def write_frames(target: Path, frames: Iterable[Given]) -> None:
+    """Write uint8 (H, W, 3) frames of any sizes, or sounds, for workers to read."""
     arrays = {f"frame_{index:05d}": frame for index, frame in enumerate(frames)}
     np.savez(target, allow_pickle=False, **arrays)
 
 
-def read_frames(source: Path) -> Iterator[Image]:
+def read_frames(source: Path) -> Iterator[Given]:
     """The frames that `write_frames` wrote, one by one; raises FileError, DataError."""
     try:
         with np.load(source, allow_pickle=False) as stored:
@@ -157,13 +157,15 @@ def read_frames(source: Path) -> Iterator[Image]:
 _FRAMES_HINT = "frames are written by the profiler; run it again"
 
 
-def _checked_frame(frame: Any, where: str) -> Image:
+def _checked_frame(frame: Any, where: str) -> Given:
     shape = np.shape(frame)
-    if frame.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+    is_image = frame.dtype == np.uint8 and len(shape) == 3 and shape[2] == 3
+    is_sound = frame.dtype == np.float32 and len(shape) == 1
+    if not (is_image or is_sound) or 0 in shape:
         raise DataError(f"{where} is {frame.dtype} {shape}, not uint8 HWC RGB", hint=_FRAMES_HINT)
-    if math.prod(shape) > _MAX_FRAME_BYTES:
-        raise DataError(f"{where} has {math.prod(shape)} bytes", hint="give smaller images")
-    checked: Image = frame
+    if frame.nbytes > _MAX_FRAME_BYTES:
+        raise DataError(f"{where} has {frame.nbytes} bytes", hint="give smaller images")
+    checked: Given = frame
     return checked
 
 
@@ -195,7 +197,7 @@ def _batch(model: Model, job: Job) -> int:
 
 
 def _timed_steps(
-    models: list[Model], frames: Iterable[Image], *, boundary: Boundary, batch: int
+    models: list[Model], frames: Iterable[Given], *, boundary: Boundary, batch: int
 ) -> list[Run]:
     """What one run is, for each stream: `frame` starts at the pixels, else the input is ready."""
     if boundary == "frame":
@@ -207,7 +209,7 @@ def _timed_steps(
     return [_engine_run(model, feeds) for model in models]
 
 
-def _frame_run(model: Model, images: list[Image]) -> Run:
+def _frame_run(model: Model, images: list[Given]) -> Run:
     return lambda index: _ignore(model(images[index % len(images)]))
 
 

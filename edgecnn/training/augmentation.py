@@ -75,7 +75,11 @@ AUGMENTATIONS = {"photos": PHOTOS, "strong": STRONG, "text": TEXT, "none": NONE}
 
 
 def choose_augmentation(labels: tuple[str, ...], spec: Preprocess) -> str:
-    """`text` where classes are single characters or the network sees gray, else `photos`."""
+    """`none` for sounds; `text` where classes are single characters or the network sees gray; else
+    `photos`.
+    """
+    if spec.melspectrogram is not None:
+        return "none"
     characters = all(len(label) == 1 for label in labels)
     return "text" if characters or spec.color == "GRAY" else "photos"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +14,8 @@ from numpy.random import PCG64, Generator, SeedSequence
 from torch import Tensor
 
 from edgecnn.contract import Preprocess
-from edgecnn.datasets.images import read_image
-from edgecnn.runtime.preprocess import Image, preprocess, resized, uncropped
+from edgecnn.datasets.inputs import read_input
+from edgecnn.runtime.preprocess import Image, preprocess, resized, settled, uncropped
 from edgecnn.training.augmentation import Augmentation, augmented
 
 MAX_KEPT_BYTES = 1 << 30
@@ -45,8 +44,7 @@ class Photos:
         self._augmentation = augmentation
         self._read_as = uncropped(spec) if augmentation and augmentation.crops else spec
         # Crops are drawn from what the centre crop would cut off, too: real pixels to move into.
-        # The same preprocessing for pixels that have their size already.
-        self._sized = dataclasses.replace(spec, resize=None, crop_fraction=None)
+        self._sized = settled(spec)
         self._workers = workers
         self._most_kept = keep_bytes // (3 * self._read_as.size[0] * self._read_as.size[1])
         self._kept: dict[int, Image] = {}
@@ -74,7 +72,7 @@ class Photos:
     def _pixels(self, place: int) -> Image:
         if place in self._kept:
             return self._kept[place]
-        pixels = resized(read_image(self._paths[place]), self._read_as)
+        pixels = resized(read_input(self._paths[place], self._read_as), self._read_as)
         if len(self._kept) < self._most_kept:
             self._kept[place] = pixels
         return pixels

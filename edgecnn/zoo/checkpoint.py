@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from edgecnn.contract import Preprocess, preprocess_from_dict
+from edgecnn.contract import Preprocess, preprocess_from_dict, preprocess_to_dict
 from edgecnn.errors import ContractError, WeightsError
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".th", ".tar")
@@ -65,6 +65,7 @@ def save_checkpoint(network: nn.Module, target: Path, identity: Identity) -> Non
     Raises OSError; whoever calls it decides how the file appears (`files.atomic_path`).
     """
     document = {"format": _FORMAT, **asdict(identity)}
+    document["preprocess"] = preprocess_to_dict(identity.preprocess)
     if not identity.training:
         del document["training"]
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}

@@ -22,6 +22,10 @@ Table of sizes (the paper's table 1), from 224x224; filters of each branch, "red
 As in torchvision, whose parameter names these are, every convolution has a batch norm (the paper
 came before it) and the third branch's kernel is 3x3: its weights were trained so. In training,
 two auxiliary heads after 4a and 4d give their own logits; the paper weighs their losses by 0.3.
+
+`width` multiplies all channels but the auxiliary heads', rounded to multiples of 8. `small_input`
+is the form for images of 32x32: one 3x3 convolution to 192 channels in the place of the stem and
+its pools, so that the blocks see maps of 32, 16 and 8 (as in github.com/kuangliu/pytorch-cifar).
 """
 
 from __future__ import annotations
@@ -30,20 +34,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.zoo.blocks import AuxiliaryHead, initialize, set_norms
+from edgecnn.zoo.blocks import AuxiliaryHead, initialize, scale_channels, set_norms
 
 _BN_EPSILON = 1e-3
+_STEM_CHANNELS = (64, 192)
 
-_BLOCKS = {
-    "3a": (192, 64, (96, 128), (16, 32), 32),
-    "3b": (256, 128, (128, 192), (32, 96), 64),
-    "4a": (480, 192, (96, 208), (16, 48), 64),
-    "4b": (512, 160, (112, 224), (24, 64), 64),
-    "4c": (512, 128, (128, 256), (24, 64), 64),
-    "4d": (512, 112, (144, 288), (32, 64), 64),
-    "4e": (528, 256, (160, 320), (32, 128), 128),
-    "5a": (832, 256, (160, 320), (32, 128), 128),
-    "5b": (832, 384, (192, 384), (48, 128), 128),
+# Channels of a block's branches: 1x1; what narrows before the 3x3, and that; so for the 5x5; pool.
+_Sizes = tuple[int, tuple[int, int], tuple[int, int], int]
+_BLOCKS: dict[str, _Sizes] = {
+    "3a": (64, (96, 128), (16, 32), 32),
+    "3b": (128, (128, 192), (32, 96), 64),
+    "4a": (192, (96, 208), (16, 48), 64),
+    "4b": (160, (112, 224), (24, 64), 64),
+    "4c": (128, (128, 256), (24, 64), 64),
+    "4d": (112, (144, 288), (32, 64), 64),
+    "4e": (256, (160, 320), (32, 128), 128),
+    "5a": (256, (160, 320), (32, 128), 128),
+    "5b": (384, (192, 384), (48, 128), 128),
 }
 
 
@@ -84,6 +91,7 @@ class Inception(nn.Module):
         self.branch4 = nn.Sequential(
             nn.MaxPool2d(3, stride=1, padding=1), BasicConv(in_channels, pooled, 1)
         )
+        self.out_channels = direct + middle[1] + wide[1] + pooled
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) to (N, the sum of the branches, H, W)."""
@@ -116,22 +124,37 @@ class GoogLeNet(nn.Module):
     and those after block 4d.
     """
 
-    def __init__(self, *, num_classes: int, in_channels: int, auxiliary: bool) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        width: float,
+        in_channels: int,
+        small_input: bool,
+        auxiliary: bool,
+    ) -> None:
         super().__init__()
-        self.conv1 = BasicConv(in_channels, 64, 7, stride=2)
-        self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        self.conv2 = BasicConv(64, 64, 1)
-        self.conv3 = BasicConv(64, 192, 3)
-        self.maxpool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        first, channels = (scale_channels(count, width) for count in _STEM_CHANNELS)
+        small = small_input
+        self.conv1 = (
+            BasicConv(in_channels, channels, 3) if small else BasicConv(in_channels, first, 7, 2)
+        )
+        self.maxpool1 = nn.Identity() if small else nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.conv2 = nn.Identity() if small else BasicConv(first, first, 1)
+        self.conv3 = nn.Identity() if small else BasicConv(first, channels, 3)
+        self.maxpool2 = nn.Identity() if small else nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        after = {}
         for name, sizes in _BLOCKS.items():
-            self.add_module(f"inception{name}", Inception(*sizes))
+            block = Inception(channels, *_scaled(sizes, width))
+            self.add_module(f"inception{name}", block)
+            channels = after[name] = block.out_channels
         self.maxpool3 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.maxpool4 = nn.MaxPool2d(2, stride=2, ceil_mode=True)
-        self.aux1 = GoogLeNetAux(512, num_classes) if auxiliary else None
-        self.aux2 = GoogLeNetAux(528, num_classes) if auxiliary else None
+        self.aux1 = GoogLeNetAux(after["4a"], num_classes) if auxiliary else None
+        self.aux2 = GoogLeNetAux(after["4d"], num_classes) if auxiliary else None
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(0.2)
-        self.fc = nn.Linear(1024, num_classes)
+        self.fc = nn.Linear(channels, num_classes)
         set_norms(self, epsilon=_BN_EPSILON)
         initialize(self)
 
@@ -155,8 +178,29 @@ class GoogLeNet(nn.Module):
         return maps
 
 
+def _scaled(sizes: _Sizes, width: float) -> _Sizes:
+    direct, (narrow3, wide3), (narrow5, wide5), pooled = sizes
+    return (
+        scale_channels(direct, width),
+        (scale_channels(narrow3, width), scale_channels(wide3, width)),
+        (scale_channels(narrow5, width), scale_channels(wide5, width)),
+        scale_channels(pooled, width),
+    )
+
+
 def googlenet(
-    *, num_classes: int = 1000, in_channels: int = 3, auxiliary: bool = True
+    *,
+    num_classes: int = 1000,
+    width: float = 1.0,
+    in_channels: int = 3,
+    small_input: bool = False,
+    auxiliary: bool = True,
 ) -> GoogLeNet:
     """GoogLeNet; `auxiliary` adds the two heads that only training uses."""
-    return GoogLeNet(num_classes=num_classes, in_channels=in_channels, auxiliary=auxiliary)
+    return GoogLeNet(
+        num_classes=num_classes,
+        width=width,
+        in_channels=in_channels,
+        small_input=small_input,
+        auxiliary=auxiliary,
+    )

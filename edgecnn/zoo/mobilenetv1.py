@@ -14,9 +14,10 @@ Table of sizes (the paper's table 1), from 224x224; a block is depthwise 3x3, po
     block 1024 stride 2, 1024      7
     global average, 1x1 -> classes
 
-`width` multiplies all channels (rounded to multiples of 8). As in TensorFlow, where its weights
-come from, strided convolutions are padded on the right and the bottom, the classes come from a 1x1
-convolution, and the batch norms' epsilon is 1e-3.
+`width` multiplies all channels (rounded to multiples of 8); `small_input` keeps the stem at full
+size, for images of 32x32. As in TensorFlow, where its weights come from, strided convolutions are
+padded on the right and the bottom, the classes come from a 1x1 convolution, and the batch norms'
+epsilon is 1e-3.
 """
 
 from __future__ import annotations
@@ -56,11 +57,16 @@ def _conv(in_channels: int, out_channels: int, kernel: int, stride: int, groups:
 
 
 class MobileNetV1(nn.Module):
-    """Images (N, in_channels, H, W) to logits (N, num_classes); H and W are multiples of 32."""
+    """Images (N, in_channels, H, W) to logits (N, num_classes); H and W are multiples of 32
+    (of 16 with `small_input`).
+    """
 
-    def __init__(self, *, num_classes: int, width: float, in_channels: int) -> None:
+    def __init__(
+        self, *, num_classes: int, width: float, in_channels: int, small_input: bool
+    ) -> None:
         super().__init__()
-        self.features = nn.Sequential(*_layers(in_channels, width))
+        stem_stride = 1 if small_input else 2
+        self.features = nn.Sequential(*_layers(in_channels, width, stem_stride))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(1e-3)
         self.classifier = nn.Conv2d(scale_channels(_BLOCKS[-1][0], width), num_classes, 1)
@@ -73,9 +79,9 @@ class MobileNetV1(nn.Module):
         return torch.flatten(self.classifier(maps), 1)
 
 
-def _layers(in_channels: int, width: float) -> Iterator[nn.Module]:
+def _layers(in_channels: int, width: float, stem_stride: int) -> Iterator[nn.Module]:
     channels = scale_channels(_STEM_CHANNELS, width)
-    yield _conv(in_channels, channels, 3, 2, 1)
+    yield _conv(in_channels, channels, 3, stem_stride, 1)
     for count, stride in _BLOCKS:
         out_channels = scale_channels(count, width)
         yield _conv(channels, channels, 3, stride, channels)
@@ -84,7 +90,13 @@ def _layers(in_channels: int, width: float) -> Iterator[nn.Module]:
 
 
 def mobilenetv1(
-    *, num_classes: int = 1000, width: float = 1.0, in_channels: int = 3
+    *,
+    num_classes: int = 1000,
+    width: float = 1.0,
+    in_channels: int = 3,
+    small_input: bool = False,
 ) -> MobileNetV1:
     """MobileNetV1; `width` 1.0 is the paper's default."""
-    return MobileNetV1(num_classes=num_classes, width=width, in_channels=in_channels)
+    return MobileNetV1(
+        num_classes=num_classes, width=width, in_channels=in_channels, small_input=small_input
+    )

@@ -59,7 +59,7 @@ def test_what_cannot_be_learnt_is_refused(tmp_path: Path) -> None:
         open_classified(tmp_path, classes=("bar",))
     for seed in range(2):
         (tmp_path / "bar" / f"{seed}.png").write_bytes(b"")
-    with pytest.raises(DataError, match="none of the photos of 'bar' can be read"):
+    with pytest.raises(DataError, match="none of the files of 'bar' can be used"):
         open_classified(tmp_path)
 
 

@@ -12,6 +12,7 @@ from edgecnn.zoo.efficientnet import EfficientNet
 from edgecnn.zoo.efficientnet_lite import EfficientNetLite
 from edgecnn.zoo.fractalnet import FractalNet
 from edgecnn.zoo.googlenet import GoogLeNet
+from edgecnn.zoo.googlenet import googlenet as zoo_googlenet
 from edgecnn.zoo.mobilenetv3 import MobileNetV3, mobilenetv3_small
 from edgecnn.zoo.xception import Xception
 
@@ -30,10 +31,10 @@ def xception(*, num_classes: int = 1000, in_channels: int = 3) -> Xception:
 
 def googlenet(*, num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
     """GoogLeNet with six blocks of nine, without its auxiliary heads."""
-    network = GoogLeNet(num_classes=num_classes, in_channels=in_channels, auxiliary=False)
+    whole = zoo_googlenet(num_classes=num_classes, in_channels=in_channels, auxiliary=False)
     for name in ("4b", "4c", "5a"):  # which give as many channels as they take
-        network.add_module(f"inception{name}", nn.Identity())
-    return network
+        whole.add_module(f"inception{name}", nn.Identity())
+    return whole
 
 
 def fractalnet(*, num_classes: int = 1000, in_channels: int = 3) -> FractalNet:

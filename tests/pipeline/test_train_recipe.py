@@ -7,14 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgecnn.datasets.tones import write_tones
 from edgecnn.errors import FileError, RecipeError
+from edgecnn.pipeline.listening import prepared
 from edgecnn.pipeline.train_recipe import is_for_photos, read_photo_training
 from edgecnn.training.adapt import fresh
 from edgecnn.zoo.catalog import find
 from edgecnn.zoo.count import macs
+from tests.photos import write_photos
 
 ROOT = Path(__file__).parents[2]
-RECIPES = sorted((ROOT / "recipes" / "cifar10").glob("*.toml"))
+RECIPES = [
+    path for name in ("cifar10", "tones") for path in sorted((ROOT / "recipes" / name).glob("*"))
+]
 GOOD = """model = "mobilenetv2"
 data = "photos"
 weights = "random"
@@ -50,16 +55,18 @@ def test_what_it_says_is_what_is_trained(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_recipes_that_ship_can_be_trained(path: Path) -> None:
-    assert path.read_text().startswith(f"# edgecnn train recipes/cifar10/{path.name} --data ")
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_recipes_that_ship_can_be_trained(path: Path, tmp_path: Path) -> None:
+    told = path.relative_to(ROOT).as_posix()
+    assert path.read_text().startswith(f"# edgecnn train {told} --data ")
     assert is_for_photos(path)
-    model, options = read_photo_training(path, Path("photos"))
+    write_tones(tmp_path, each=1) if path.parent.name == "tones" else write_photos(tmp_path, 1)
+    model, options = read_photo_training(path, tmp_path)
     spec = find(model)
     labels = tuple("abcdefghij")
     with torch.device("meta"):
         network = fresh(spec, labels, options.build, seed=0)
-        assert macs(network.module, options.prepared(spec.preprocess).tensor_shape()) > 0
+        assert macs(network.module, prepared(spec.preprocess, options).tensor_shape()) > 0
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,8 @@ def test_the_recipes_that_ship_can_be_trained(path: Path) -> None:
         ("epochs = 3", "epoch = 3", "did you mean 'epochs'"),
         ("epochs = 3", 'epochs = "3"', "epochs: '3' cannot be"),
         ("size = 32", 'size = "32"', "size '32' cannot be"),
+        ("size = 32", 'held_out = "0.1"', "held_out '0.1' is no number"),
+        ("size = 32", "seconds = true", "seconds True is no number"),
         ("balance = false", "balance = 0", "balance: 0 cannot be"),
         ("epochs = 3", "epochs = true", "epochs: True cannot be"),
         ('"sgd"', '"lion"', "optimizer: 'lion' cannot be"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from edgecnn.zoo import find
 from edgecnn.zoo.blocks import StochasticDepth, scale_channels
 from edgecnn.zoo.count import macs, parameters
 from edgecnn.zoo.efficientnet_lite import MBConv, same_padding
+from edgecnn.zoo.googlenet import googlenet
+from edgecnn.zoo.mobilenetv1 import mobilenetv1
 from edgecnn.zoo.mobilenetv2 import mobilenetv2
 from edgecnn.zoo.randomize import random_network
 from edgecnn.zoo.resnet import resnet18
@@ -27,6 +30,8 @@ SMALL = {
     "resnet18": {"num_classes": 10, "in_channels": 1, "width": 0.125, "small_input": True},
     "mobilenetv2": {"num_classes": 10, "in_channels": 1, "width": 0.25, "small_input": True},
 }
+# For small photos, besides.
+NARROW: dict[str, Any] = {"num_classes": 10, "width": 0.125, "small_input": True}
 
 
 def small(name: str) -> nn.Module:
@@ -74,6 +79,22 @@ def test_small_inputs_keep_their_detail() -> None:
     network = resnet18(small_input=True, width=0.125).eval()
     assert network.maxpool(network.conv1(images)).shape[2:] == (32, 32)
     assert vgg11(small_input=True, width=0.125).classifier[0].in_features == 64
+    assert mobilenetv1(**NARROW).eval().features(images).shape[2:] == (2, 2)
+
+
+def test_a_googlenet_for_small_photos_has_no_stem_to_shrink_them() -> None:
+    network = googlenet(**NARROW, auxiliary=False).eval()
+    sides = []
+    for name in ("3a", "4a", "5b"):
+        network.get_submodule(f"inception{name}").register_forward_hook(
+            lambda _, __, maps: sides.append(maps.shape[-1])
+        )
+    with torch.no_grad():
+        assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert sides == [32, 16, 8]
+    # With its heads, which see narrower maps, it trains; at full width it is the paper's.
+    assert len(googlenet(**NARROW).train()(torch.zeros(2, 3, 32, 32))) == 3
+    assert googlenet(num_classes=10, auxiliary=False).fc.in_features == 1024
 
 
 @pytest.mark.parametrize("side", [160, 224, 256])

@@ -50,7 +50,8 @@ class Training:
     """What a report tells.
 
     `confusion` counts held-out photos by (shown, answered); `counts` (classes, 3) photos that were
-    trained with, watched and held out; `facts` are pairs of a title and a text.
+    trained with, watched and held out; `facts` are pairs of a title and a text. `kind` is what was
+    learnt from: photos or sounds.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Training:
     counts: NDArray[np.int64]
     broken: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
+    kind: str = "photos"
 
 
 def write_training(training: Training, target: Path) -> None:
@@ -72,19 +74,20 @@ def write_training(training: Training, target: Path) -> None:
 
 def training_page(training: Training) -> str:
     """The whole page."""
-    accuracy = training.accuracy
+    accuracy, kind, one = training.accuracy, training.kind, training.kind[:-1]
     return Template(_part("training.html")).substitute(
         title=escaped(training.title),
         when=escaped(f"{training.created.day} {training.created:%B %Y, %H:%M}"),
-        verdict=f"{percent(accuracy)}\u00a0% of {accuracy.n:,} held-out photos are answered right.",
+        verdict=f"{percent(accuracy)}\u00a0% of {accuracy.n:,} held-out {kind} are answered right.",
         curves="\n".join(_plot(curve) for curve in training.curves),
-        curves_note="Watched photos choose the epoch and say when to stop; they do not train.",
+        kind=kind,
+        curves_note=f"Watched {kind} choose the epoch and say when to stop; they do not train.",
         confusion=_confusion(training),
-        confusion_note="Held-out photos: a row is what a photo shows, a column what was answered.",
+        confusion_note=f"Held-out {kind}: a row is what a {one} is, a column what was answered.",
         worst="\n".join(_figure(photo) for photo in training.worst),
-        worst_note="Held-out photos with the surest wrong answers; first look at their labels."
+        worst_note=f"Held-out {kind} with the surest wrong answers; first look at their labels."
         if training.worst
-        else "No held-out photo is answered wrongly.",
+        else f"No held-out {one} is answered wrongly.",
         classes=_classes(training),
         broken=_broken(training.broken),
         facts="\n".join(
@@ -122,6 +125,7 @@ def _plot(curve: Curve) -> str:
 
 def _line(name: str, values: Sequence[float], color: str, span: tuple[float, float]) -> str:
     low, high = span
+    values = values if len(values) > 1 else (*values, *values)  # one epoch: a line that is seen
     wide, tall = _WIDTH - _LEFT, _HEIGHT - _BOTTOM - 20
     step = wide / max(1, len(values) - 1)
     points = " ".join(
@@ -168,7 +172,7 @@ def _pairs(training: Training) -> str:
         for shown, answered in zip(*np.unravel_index(order, wrong.shape), strict=True)
         if wrong[shown, answered]
     ]
-    head = '<th scope="col">shown</th><th scope="col">answered</th><th scope="col">photos</th>'
+    head = '<th scope="col">shown</th><th scope="col">answered</th><th scope="col">how many</th>'
     return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{''.join(rows)}\n</tbody></table>"
 
 
