@@ -1,6 +1,6 @@
 """Libraries and tools that only some machines have: without them a test is skipped, or fails.
 
-`EDGECNN_REQUIRE` lists those that must be there (of `chromium,arm,rtx,openvino,litert`): then
+`EDGECNN_REQUIRE` lists those that must be there (of `chromium,arm,rtx,openvino,litert,fleet`): then
 nothing is skipped.
 """
 
@@ -39,3 +39,9 @@ def litert() -> None:
     """LiteRT; its engine imports it."""
     if importlib.util.find_spec("ai_edge_litert") is None:
         missing("litert", "LiteRT is not installed: pip install 'edgecnn[dev]'")
+
+
+def distributed() -> None:
+    """Dask's scheduler and workers; the fleet imports it, in its own way."""
+    if importlib.util.find_spec("distributed") is None:
+        missing("fleet", "Dask is not installed: pip install 'edgecnn[dev]'")

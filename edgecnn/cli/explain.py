@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from edgecnn.graph.tally import Spread
     from edgecnn.pipeline.contracts import ContractOptions
     from edgecnn.pipeline.explain import Explanation, Row
+    from edgecnn.pipeline.scheduler import Scheduler
 
 _NAME_WIDTH = 40
 # What each mode has an ear for, besides how images are prepared.
 _OPTIONS = {
     "time": ("engine", "threads", "top"),
-    "accuracy": ("against", "data", "images", "top"),
+    "accuracy": ("against", "data", "images", "top", "address", "device"),
     "image": ("against", "output", "force"),
 }
 
@@ -38,6 +39,10 @@ _OPTIONS = {
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Show so many.")
 @options.output
 @options.force
+@click.option(
+    "--device", default="local", help="Of --fleet: a kind of board, a resource  [any worker]"
+)
+@options.fleet
 @options.engine
 @options.threads
 @options.contract_options
@@ -54,6 +59,8 @@ def explain(
     top: int,
     output: Path | None,
     force: bool,
+    device: str,
+    scheduler: Scheduler | None,
     engine: str,
     threads: int | None,
     contract: ContractOptions,
@@ -68,7 +75,7 @@ def explain(
     With --accuracy: where an INT8 file loses its accuracy. For each layer the error that it adds to
     its output (relative to the output's power), the error that has piled up there, its share of all
     errors, how many times the median channel's range the widest channel has (weights, outputs), and
-    how many outputs the range clips.
+    how many outputs the range clips. --fleet shares the images out among the workers of a cluster.
 
     With --image: Grad-CAM as a PNG, the heat of FILE beside that of the file --against.
 
@@ -95,7 +102,10 @@ def explain(
         raise click.UsageError("--accuracy needs --against FP32.onnx and --data DIR")
     from edgecnn.pipeline.explain import ExplainOptions, explain_accuracy
 
-    chosen = ExplainOptions(against, data, images=images, top=top, contract=contract)
+    where = _where(scheduler, device)
+    chosen = ExplainOptions(
+        against, data, images=images, top=top, contract=contract, scheduler=where
+    )
     explanation = explain_accuracy(file, options=chosen, narrator=speaker)
     speaker.print(_table(explanation))
     for line in _remedies(explanation):
@@ -103,6 +113,14 @@ def explain(
     if any(row.price for row in explanation.rows):
         speaker.line("prices", "of one thread of ONNX Runtime, measured here")
     speaker.result(explanation.document())
+
+
+def _where(scheduler: Scheduler | None, device: str) -> Scheduler | None:
+    if scheduler is not None:
+        return options.of_kind(scheduler, device)
+    if device != "local":
+        raise click.UsageError("--device goes with --fleet: layers are compared on this machine")
+    return None
 
 
 def _show_attention(
@@ -137,7 +155,7 @@ def _refuse_given(mode: str) -> None:
         if given and name not in _OPTIONS[mode]:
             homes = [f"--{other}" for other, names in _OPTIONS.items() if name in names]
             with_ = " or ".join(home for home in homes if home != "--time")
-            said = "-o" if name == "output" else f"--{name}"
+            said = {"output": "-o", "address": "--fleet"}.get(name, f"--{name}")
             why = f"goes with {with_}" if with_ else f"does not go with --{mode}"
             raise click.UsageError(f"{said} {why}")
 

@@ -8,13 +8,16 @@ import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
 
 from edgecnn.cli.speak import Speaker
 from edgecnn.contract import Color, Filter, Layout
+
+if TYPE_CHECKING:
+    from edgecnn.pipeline.scheduler import Scheduler
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -77,6 +80,35 @@ def _typed(option: click.Parameter, value: Any) -> str:
     if isinstance(value, tuple):
         value = ("x" if option.name == "size" else ",").join(f"{part:g}" for part in value)
     return f"{option.opts[0]} {shlex.quote(str(value))}"
+
+
+def fleet(command: _Command) -> _Command:
+    """Add --fleet and --allow-plain-tcp; the command gets `scheduler`, None without a fleet."""
+
+    @click.option(
+        "--fleet",
+        "address",
+        metavar="ADDRESS",
+        help="On a Dask cluster that you run: tls://scheduler:8786.",
+    )
+    @click.option(
+        "--allow-plain-tcp", is_flag=True, help="Of --fleet: tcp:// to another machine, too."
+    )
+    @functools.wraps(command)
+    def wrapped(*, address: str | None, allow_plain_tcp: bool, **options: Any) -> Any:
+        from edgecnn.pipeline.scheduler import Scheduler
+
+        if allow_plain_tcp and address is None:
+            raise click.UsageError("--allow-plain-tcp goes with --fleet tcp://HOST:PORT")
+        scheduler = None if address is None else Scheduler(address, plain=allow_plain_tcp)
+        return command(scheduler=scheduler, **options)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def of_kind(scheduler: Scheduler, device: str) -> Scheduler:
+    """The scheduler, for workers of the kind that --device names."""
+    return dataclasses.replace(scheduler, kind=None if device == "local" else device)
 
 
 def live(command: _Command) -> _Command:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecnn.cli import options
-from edgecnn.cli.measure import split_labels
+from edgecnn.cli.evaluate import split_labels
 from edgecnn.cli.speak import Speaker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgecnn.pipeline.contracts import ContractOptions
+    from edgecnn.pipeline.measure import ProfileOptions
+    from edgecnn.pipeline.scheduler import Scheduler
+    from edgecnn.pipeline.several import Several
     from edgecnn.runtime.worker import Boundary
 
 
@@ -25,8 +30,10 @@ if TYPE_CHECKING:
     default=("local",),
     show_default=True,
     metavar="DEVICE",
-    help="Where: local, ssh://user@host or a name (edgecnn devices); several run at once.",
+    help="Where: local, ssh://user@host or a name (edgecnn devices), of --fleet a kind of board; "
+    "several run at once.",
 )
+@options.fleet
 @click.option(
     "--estimate", is_flag=True, help="Measure nothing: estimate for a board: jetson-orin-nano."
 )
@@ -92,6 +99,7 @@ def profile(
     speaker: Speaker,
     subjects: tuple[str, ...],
     devices: tuple[str, ...],
+    scheduler: Scheduler | None,
     estimate: bool,
     data: Path | None,
     class_offset: int | None,
@@ -136,14 +144,12 @@ def profile(
     edgecnn profile mobilenetv2.int8.onnx --source v4l2:///dev/video0
     edgecnn profile mobilenetv2.int8.onnx --device jetson --device ssh://pi@raspberrypi.local
     edgecnn profile mobilenetv2.int8.onnx --device jetson-orin-nano --estimate
+    edgecnn profile mobilenetv2.int8.onnx --fleet tls://scheduler:8786 --device jetson-orin
     """  # noqa: D301  \b is click's word for 'do not wrap'
     from edgecnn.cli import reports
     from edgecnn.cli.estimates import show_estimates
     from edgecnn.cli.live import FromSource, profile_source
-    from edgecnn.devices.find import find_device
     from edgecnn.pipeline.measure import ProfileOptions
-    from edgecnn.pipeline.measure import profile as profile_all
-    from edgecnn.pipeline.several import profile_on
     from edgecnn.pipeline.standing import profile_subjects
     from edgecnn.profiling.run import Options
 
@@ -156,8 +162,9 @@ def profile(
     reports.check_outcome(outcome, force=force, several=len(devices) > 1)
     if source is not None and not subjects:
         raise click.UsageError("--source: name the files that are to look at it")
-    for name in () if estimate else devices:
-        find_device(name)  # a name that nobody has is told before networks are made
+    if scheduler is not None and (estimate or source):
+        raise click.UsageError("--fleet does not go with --estimate and --source")
+    _check_devices(() if estimate else devices, on_fleet=scheduler is not None)
     files = profile_subjects(subjects, engine=engine, seed=seed, narrator=speaker)
     if estimate:
         show_estimates(speaker, files, devices, contract)
@@ -186,9 +193,36 @@ def profile(
         measuring=measuring,
         keep_interrupted=True,
     )
+    found = _measured(speaker, files, devices, scheduler, chosen)
+    if len(devices) == 1 and found.reports:
+        reports.show_outcome(speaker, found.reports[0], outcome)
+    else:
+        reports.show_several(speaker, found, use_marked=use_marked)
+
+
+def _check_devices(names: tuple[str, ...], *, on_fleet: bool) -> None:
+    """A name that nobody has is told before networks are made."""
+    from edgecnn.devices.find import find_device
+
+    if on_fleet and "local" in names:
+        raise click.UsageError("--fleet measures on a kind of board: name it, --device jetson-orin")
+    for name in () if on_fleet else names:
+        find_device(name)
+
+
+def _measured(
+    speaker: Speaker,
+    files: Sequence[Path],
+    devices: tuple[str, ...],
+    scheduler: Scheduler | None,
+    options: ProfileOptions,
+) -> Several:
+    from edgecnn.pipeline.fleet import profile_on_fleet
+    from edgecnn.pipeline.measure import profile as profile_here
+    from edgecnn.pipeline.several import Several, profile_on
+
+    if scheduler is not None:
+        return profile_on_fleet(devices, files, scheduler, options=options, narrator=speaker)
     if len(devices) > 1:
-        several = profile_on(devices, files, options=chosen, narrator=speaker)
-        reports.show_several(speaker, several, use_marked=use_marked)
-        return
-    report = profile_all(files, options=chosen, narrator=speaker)
-    reports.show_outcome(speaker, report, outcome)
+        return profile_on(devices, files, options=options, narrator=speaker)
+    return Several((profile_here(files, options=options, narrator=speaker),), ())

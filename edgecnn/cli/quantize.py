@@ -15,6 +15,7 @@ from edgecnn.errors import DataError
 if TYPE_CHECKING:
     from edgecnn.pipeline.contracts import ContractOptions
     from edgecnn.pipeline.quantize import QuantizeResult
+    from edgecnn.pipeline.scheduler import Scheduler
     from edgecnn.profiling.budget import Limit
 
 
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     "--min-agreement", type=options.share, help="Least share of images with FP32's answer: 97%."
 )
 @click.option("--accept-loss", is_flag=True, help="Write the file though it misses the budget.")
+@options.fleet
 @options.seed
 @options.contract_options
 @options.force
@@ -86,6 +88,7 @@ def quantize(
     max_drop: float | None,
     min_agreement: float | None,
     accept_loss: bool,
+    scheduler: Scheduler | None,
     seed: int,
     contract: ContractOptions,
     force: bool,
@@ -94,7 +97,8 @@ def quantize(
 
     They should be like those that the camera will see. A fifth of them is kept aside; the written
     file is checked on these against FP32. Where a budget is missed, layers go back to float, those
-    first that give most accuracy for their time.
+    first that give most accuracy for their time; --fleet ranks them, and evaluates on --data, on a
+    cluster.
 
     \b
     edgecnn quantize mobilenetv2.onnx --calibration photos/
@@ -102,7 +106,7 @@ def quantize(
     edgecnn quantize mobilenetv2.onnx --calibration photos/ --data labelled/ --max-drop 0.5
     edgecnn quantize theirs.onnx --calibration photos/ --mean 127.5 --std 127.5
     """  # noqa: D301  \b is click's word for 'do not wrap'
-    from edgecnn.cli.measure import split_labels
+    from edgecnn.cli.evaluate import split_labels
     from edgecnn.onnxfile import has_contract
     from edgecnn.pipeline.calibration import find_calibration
     from edgecnn.pipeline.contracts import contract_of
@@ -115,6 +119,8 @@ def quantize(
         raise DataError(f"{data}: no such folder or table", hint="check the path to the data")
     contract, table = split_labels(contract)
     limit = _limit(max_drop, min_agreement, accept_loss=accept_loss)
+    if scheduler is not None and limit is None and data is None:
+        raise click.UsageError("--fleet goes with --max-drop, --min-agreement or --data")
     budget = Budget(limit, data, table, accept_loss, class_offset) if limit else None
     if data is not None:  # what does not fit the labels is said before the work, not after it
         open_data(data, contract_of(file, contract), table=table, class_offset=class_offset)
@@ -129,13 +135,16 @@ def quantize(
         seed=seed,
         against=data,
         contract=contract,
+        scheduler=scheduler,
     )
     found = find_calibration(calibration, limit=images, seed=seed)
     result = quantize_file(
         file, found, options=chosen, output=output, force=force, narrator=speaker
     )
     labelled = dataclasses.replace(contract, labels=table or contract.labels)
-    accuracy = _accuracy(speaker, result, data, class_offset, labelled) if data else None
+    accuracy = None
+    if data:
+        accuracy = _accuracy(speaker, result, data, class_offset, labelled, scheduler)
     # A plain source would need to be told again how its images are prepared.
     both = f"{file} " if has_contract(file) else ""
     speaker.next(f"edgecnn profile {both}{result.path}")
@@ -164,9 +173,10 @@ def _accuracy(
     data: Path,
     class_offset: int | None,
     contract: ContractOptions,
+    scheduler: Scheduler | None,
 ) -> dict[str, Any]:
     """What INT8 costs on labelled images; a budget has evaluated it already."""
-    from edgecnn.cli.measure import evaluate_files, show_evaluations
+    from edgecnn.cli.evaluate import evaluate_files, show_evaluations
 
     budget = result.verification.budget
     if budget is not None and budget.evaluation is not None:
@@ -179,6 +189,7 @@ def _accuracy(
             against=result.source,
             contract=contract,
             class_offset=class_offset,
+            scheduler=scheduler,
         )
     evaluated: dict[str, Any] = document["results"][0]
     return evaluated

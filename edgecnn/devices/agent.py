@@ -66,7 +66,7 @@ def serve(say: Say) -> int:
         try:
             request = json.loads(line.decode())
             os.makedirs(folder, mode=0o700, exist_ok=True)
-            _sweep(folder)
+            sweep(folder)
             if "get" in request:
                 _get(request["get"], say)
             else:
@@ -130,7 +130,7 @@ def _free_bytes(folder: str) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _sweep(folder: str) -> None:
+def sweep(folder: str) -> None:
     """Remove what an interrupted transfer has left, and what nobody has used for long."""
     now_s = time.time()
     for name in os.listdir(folder):

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.devices.conversation import START_TIMEOUT_S, Conversation
 from edgecnn.devices.device import Device
-from edgecnn.devices.worker import their_error
 from edgecnn.errors import ContractError, DeviceError
 from edgecnn.onnxfile import model_sha256, read_contract
 from edgecnn.runtime.golden import Verification, golden_image, verify
 from edgecnn.runtime.preprocess import Image
 from edgecnn.runtime.worker import write_frames
-
-_TIMEOUT_S = 1800.0  # an engine may have to be built first, and a board may be slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +47,17 @@ def answers_on(
         verb = ["answers", device.push(file), "--inputs", device.push(frames), "--engine", engine]
         if threads is not None:
             verb += ["--threads", str(threads)]
-        line = _said(device, verb, file)
-    return _answers(device, file, line, count=len(images))
-
-
-def _said(device: Device, verb: Sequence[str], file: Path) -> str:
-    process = device.start(verb)
-    try:
-        line = process.read_line(timeout_s=_TIMEOUT_S)
-        if not line:
-            raise DeviceError(
-                f"{file}: {device.name} gave no answers: {process.last_words()}",
-                hint="is there memory enough?",
-            )
-    finally:
-        process.close(patiently=False)
-    return line
+        with Conversation(device, verb, file=str(file)) as talk:
+            found, sha256 = talk.hear(_parsed, timeout_s=START_TIMEOUT_S)
+    values = found.values
+    if values.ndim != 2 or len(values) != len(images) or not np.isfinite(values).all():
+        raise DeviceError(
+            f"{file}: {device.name} gave {values.shape} answers to {len(images)} images",
+            hint="a finite row for each is expected",
+        )
+    if sha256 != model_sha256(file):
+        raise DeviceError(f"{file}: {device.name} ran another file", hint="run it again")
+    return found
 
 
 def verify_on(device: Device, file: Path, *, engine: str, threads: int | None) -> _Verified:
@@ -85,25 +78,8 @@ def verify_on(device: Device, file: Path, *, engine: str, threads: int | None) -
 _Verified = tuple[Verification, Mapping[str, str]]
 
 
-def _answers(device: Device, file: Path, line: str, *, count: int) -> Answers:
-    try:
-        said = json.loads(line)
-        if "error" in said:
-            raise their_error(said["error"], str(file))
-        values = np.array(said["answers"], dtype=np.float32)
-        engine = {str(key): str(value)[:200] for key, value in said["engine"].items()}
-        emulated = None if said["emulated"] is None else str(said["emulated"])
-        sha256 = said["sha256"]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DeviceError(
-            f"{file}: {device.name} answered what nobody can read: {line[:80]!r}",
-            hint="is its memory sound?",
-        ) from error
-    if values.ndim != 2 or len(values) != count or not np.isfinite(values).all():
-        raise DeviceError(
-            f"{file}: {device.name} gave {values.shape} answers to {count} images",
-            hint="a finite row for each is expected",
-        )
-    if sha256 != model_sha256(file):
-        raise DeviceError(f"{file}: {device.name} ran another file", hint="run it again")
-    return Answers(values, engine, emulated)
+def _parsed(said: Mapping[str, Any]) -> tuple[Answers, str]:
+    values = np.array(said["answers"], dtype=np.float32)
+    engine = {str(key): str(value)[:200] for key, value in said["engine"].items()}
+    emulated = None if said["emulated"] is None else str(said["emulated"])
+    return Answers(values, engine, emulated), str(said["sha256"])

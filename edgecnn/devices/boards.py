@@ -57,14 +57,50 @@ def _wanted(name: str) -> str:
     return _ALIASES.get(plain, plain)
 
 
-_ALIASES = {"jetson": "jetson-orin-nano", "raspberry-pi": "raspberry-pi-5", "pi": "raspberry-pi-5"}
+_ALIASES = {
+    "jetson": "jetson-orin-nano", "jetson-thor": "jetson-agx-thor",
+    "raspberry-pi": "raspberry-pi-5", "pi": "raspberry-pi-5",
+}  # fmt: skip
 _GIGA = 1e9
 _CUDA: Mapping[Precision, Unit] = {"fp32": "cuda", "fp16": "cuda", "int8": "cuda"}
 _TENSOR: Mapping[Precision, Unit] = {"fp32": "cuda", "fp16": "tensor", "int8": "tensor"}
 _ARM: Mapping[Precision, Unit] = {"fp32": "arm", "int8": "arm int8"}
-_CUDA_LAUNCH = "launch: assumed, the usual few microseconds of starting a CUDA kernel"
-_ARM_LAUNCH = "launch: assumed, five times that of x86-zen5-core"
 _VOLTA = "64 FP16 products a cycle and tensor core, twice as many INT8: NVIDIA's Volta white paper"
+
+
+def _raspberry_pi(
+    name: str, title: str, macs: tuple[float, float], gigabytes_per_s: float, *sources: str
+) -> Board:
+    """A board whose Arm cores do `macs` giga products a second, of float32 and of int8."""
+    fp32, int8 = (each * _GIGA for each in macs)
+    return Board(
+        name=name,
+        title=title,
+        macs_per_s={"fp32": fp32, "int8": int8},
+        bytes_per_s=gigabytes_per_s * _GIGA,
+        launch_s=1e-6,
+        units=_ARM,
+        sources=(*sources, "launch: assumed, five times that of x86-zen5-core"),
+    )
+
+
+def _jetson(
+    name: str, title: str, macs: tuple[float, float, float], gigabytes_per_s: float, *sources: str
+) -> Board:
+    """A board whose GPU does `macs` giga products a second: float32, float16, int8."""
+    fp32, fp16, int8 = (each * _GIGA for each in macs)
+    return Board(
+        name=name,
+        title=title,
+        macs_per_s={"fp32": fp32, "fp16": fp16, "int8": int8},
+        bytes_per_s=gigabytes_per_s * _GIGA,
+        launch_s=5e-6,
+        units=_TENSOR if fp16 > 2 * fp32 else _CUDA,  # CUDA cores do two halves at a time at most
+        sources=(
+            *sources, "launch: assumed, the usual few microseconds of starting a CUDA kernel"
+        ),
+    )  # fmt: skip
+
 
 BOARDS = (
     Board(
@@ -80,145 +116,105 @@ BOARDS = (
             "launch: measured as ONNX Runtime 1.31's time for one more node, in a chain of 200",
         ),
     ),
-    Board(
-        name="raspberry-pi-3",
-        title="Raspberry Pi 3 Model B+, four Cortex-A53 at 1.4 GHz",
+    _raspberry_pi(
+        "raspberry-pi-3",
+        "Raspberry Pi 3 Model B+, four Cortex-A53 at 1.4 GHz",
         # One pipe of 64 bits: 2 float32 FMA a cycle, or about twice as many int8 products.
-        macs_per_s={"fp32": 4 * 2 * 1.4 * _GIGA, "int8": 4 * 4 * 1.4 * _GIGA},
-        bytes_per_s=3.6 * _GIGA,
-        launch_s=1e-6,
-        units=_ARM,
-        sources=(
-            "cores and clock: raspberrypi.com/products/raspberry-pi-3-model-b-plus",
-            "pipe: half a 128-bit FMLA a cycle; no int8 dot product in Armv8.0",
-            "memory: LPDDR2-900, 32 bits wide",
-            _ARM_LAUNCH,
-        ),
+        (4 * 2 * 1.4, 4 * 4 * 1.4),
+        3.6,
+        "cores and clock: raspberrypi.com/products/raspberry-pi-3-model-b-plus",
+        "pipe: half a 128-bit FMLA a cycle; no int8 dot product in Armv8.0",
+        "memory: LPDDR2-900, 32 bits wide",
     ),
-    Board(
-        name="raspberry-pi-4",
-        title="Raspberry Pi 4, four Cortex-A72 at 1.5 GHz",
+    _raspberry_pi(
+        "raspberry-pi-4",
+        "Raspberry Pi 4, four Cortex-A72 at 1.5 GHz",
         # 4 float32 FMA a cycle; int8 by widening products, about twice as many.
-        macs_per_s={"fp32": 4 * 4 * 1.5 * _GIGA, "int8": 4 * 8 * 1.5 * _GIGA},
-        bytes_per_s=4 * 3.2 * _GIGA,
-        launch_s=1e-6,
-        units=_ARM,
-        sources=(
-            "cores and clock: raspberrypi.com/products/raspberry-pi-4-model-b",
-            "pipes: Arm Cortex-A72 Software Optimization Guide; no int8 dot product in Armv8.0",
-            "memory: LPDDR4-3200, 32 bits wide, as raspberrypi.com states it",
-            _ARM_LAUNCH,
-        ),
+        (4 * 4 * 1.5, 4 * 8 * 1.5),
+        4 * 3.2,
+        "cores and clock: raspberrypi.com/products/raspberry-pi-4-model-b",
+        "pipes: Arm Cortex-A72 Software Optimization Guide; no int8 dot product in Armv8.0",
+        "memory: LPDDR4-3200, 32 bits wide, as raspberrypi.com states it",
     ),
-    Board(
-        name="raspberry-pi-5",
-        title="Raspberry Pi 5, four Cortex-A76 at 2.4 GHz",
+    _raspberry_pi(
+        "raspberry-pi-5",
+        "Raspberry Pi 5, four Cortex-A76 at 2.4 GHz",
         # Four cores, two pipes of 128 bits each: 4 float32 FMA, or SDOT with 16 int8 products.
-        macs_per_s={"fp32": 4 * 2 * 4 * 2.4 * _GIGA, "int8": 4 * 2 * 16 * 2.4 * _GIGA},
-        bytes_per_s=4 * 4.267 * _GIGA,
-        launch_s=1e-6,
-        units=_ARM,
-        sources=(
-            "cores and clock: raspberrypi.com/products/raspberry-pi-5",
-            "pipes: Arm Cortex-A76 Software Optimization Guide, FMLA and SDOT twice a cycle",
-            "memory: LPDDR4X-4267, 32 bits wide, as raspberrypi.com states it",
-            _ARM_LAUNCH,
-        ),
+        (4 * 2 * 4 * 2.4, 4 * 2 * 16 * 2.4),
+        4 * 4.267,
+        "cores and clock: raspberrypi.com/products/raspberry-pi-5",
+        "pipes: Arm Cortex-A76 Software Optimization Guide, FMLA and SDOT twice a cycle",
+        "memory: LPDDR4X-4267, 32 bits wide, as raspberrypi.com states it",
     ),
-    Board(
-        name="jetson-nano",
-        title="Jetson Nano, its GPU at 921.6 MHz",
+    _jetson(
+        "jetson-nano",
+        "Jetson Nano, its GPU at 921.6 MHz",
         # 128 CUDA cores with one float32 FMA a cycle, or two of float16; INT8 is no faster there.
-        macs_per_s={"fp32": 118 * _GIGA, "fp16": 236 * _GIGA, "int8": 236 * _GIGA},
-        bytes_per_s=25.6 * _GIGA,
-        launch_s=5e-6,
-        units=_CUDA,
-        sources=(
-            "cores, clock, 472 GFLOPS of FP16: NVIDIA Jetson Nano System-on-Module Data Sheet",
-            "memory: LPDDR4, 64 bits wide, 25.6 GB/s, from the same data sheet",
-            _CUDA_LAUNCH,
-        ),
+        (118, 236, 236),
+        25.6,
+        "cores, clock, 472 GFLOPS of FP16: NVIDIA Jetson Nano System-on-Module Data Sheet",
+        "memory: LPDDR4, 64 bits wide, 25.6 GB/s, from the same data sheet",
     ),
-    Board(
-        name="jetson-tx2",
-        title="Jetson TX2, its GPU at 1300 MHz",
-        macs_per_s={"fp32": 333 * _GIGA, "fp16": 666 * _GIGA, "int8": 666 * _GIGA},
-        bytes_per_s=59.7 * _GIGA,
-        launch_s=5e-6,
-        units=_CUDA,
-        sources=(
-            "256 CUDA cores, clock, 1.33 TFLOPS of FP16: NVIDIA Jetson TX2 Series Data Sheet",
-            "memory: LPDDR4, 128 bits wide, 59.7 GB/s, from the same data sheet",
-            _CUDA_LAUNCH,
-        ),
+    _jetson(
+        "jetson-tx2",
+        "Jetson TX2, its GPU at 1300 MHz",
+        (333, 666, 666),
+        59.7,
+        "256 CUDA cores, clock, 1.33 TFLOPS of FP16: NVIDIA Jetson TX2 Series Data Sheet",
+        "memory: LPDDR4, 128 bits wide, 59.7 GB/s, from the same data sheet",
     ),
-    Board(
-        name="jetson-xavier-nx",
-        title="Jetson Xavier NX, its GPU at 1100 MHz, without its DLAs",
-        macs_per_s={"fp32": 422 * _GIGA, "fp16": 3379 * _GIGA, "int8": 6758 * _GIGA},
-        bytes_per_s=59.7 * _GIGA,
-        launch_s=5e-6,
-        units=_TENSOR,
-        sources=(
-            "384 CUDA cores, 48 tensor cores, clock: NVIDIA Jetson Xavier NX Series Data Sheet",
-            _VOLTA,
-            "memory: LPDDR4x, 128 bits wide, 59.7 GB/s, from the same data sheet",
-            _CUDA_LAUNCH,
-        ),
+    _jetson(
+        "jetson-xavier-nx",
+        "Jetson Xavier NX, its GPU at 1100 MHz, without its DLAs",
+        (422, 3379, 6758),
+        59.7,
+        "384 CUDA cores, 48 tensor cores, clock: NVIDIA Jetson Xavier NX Series Data Sheet",
+        _VOLTA,
+        "memory: LPDDR4x, 128 bits wide, 59.7 GB/s, from the same data sheet",
     ),
-    Board(
-        name="jetson-agx-xavier",
-        title="Jetson AGX Xavier, its GPU at 1377 MHz, without its DLAs",
-        macs_per_s={"fp32": 705 * _GIGA, "fp16": 5640 * _GIGA, "int8": 11280 * _GIGA},
-        bytes_per_s=136.5 * _GIGA,
-        launch_s=5e-6,
-        units=_TENSOR,
-        sources=(
-            "512 CUDA cores, 64 tensor cores, clock: NVIDIA Jetson AGX Xavier Series Data Sheet",
-            _VOLTA,
-            "memory: LPDDR4x, 256 bits wide, 136.5 GB/s, from the same data sheet",
-            _CUDA_LAUNCH,
-        ),
+    _jetson(
+        "jetson-agx-xavier",
+        "Jetson AGX Xavier, its GPU at 1377 MHz, without its DLAs",
+        (705, 5640, 11280),
+        136.5,
+        "512 CUDA cores, 64 tensor cores, clock: NVIDIA Jetson AGX Xavier Series Data Sheet",
+        _VOLTA,
+        "memory: LPDDR4x, 256 bits wide, 136.5 GB/s, from the same data sheet",
     ),
-    Board(
-        name="jetson-orin-nano",
-        title="Jetson Orin Nano 8GB, its GPU at 625 MHz",
+    _jetson(
+        "jetson-orin-nano",
+        "Jetson Orin Nano 8GB, its GPU at 625 MHz",
         # 1024 CUDA cores with one float32 FMA a cycle; 20 dense INT8 TOPS, two operations a MAC.
-        macs_per_s={"fp32": 1024 * 0.625 * _GIGA, "fp16": 10e12 / 2, "int8": 20e12 / 2},
-        bytes_per_s=68 * _GIGA,
-        launch_s=5e-6,
-        units=_TENSOR,
-        sources=(
-            "cores, clock, TOPS (40 sparse, 20 dense): NVIDIA Jetson Orin Nano Series Data Sheet",
-            "memory: LPDDR5, 128 bits wide, 68 GB/s, from the same data sheet",
-            _CUDA_LAUNCH,
-        ),
+        (1024 * 0.625, 10e3 / 2, 20e3 / 2),
+        68,
+        "cores, clock, TOPS (40 sparse, 20 dense): NVIDIA Jetson Orin Nano Series Data Sheet",
+        "memory: LPDDR5, 128 bits wide, 68 GB/s, from the same data sheet",
     ),
-    Board(
-        name="jetson-orin-nano-super",
-        title="Jetson Orin Nano 8GB in its Super mode, its GPU at 1020 MHz",
-        macs_per_s={"fp32": 1024 * 1.02 * _GIGA, "fp16": 33e12 / 4, "int8": 33e12 / 2},
-        bytes_per_s=102 * _GIGA,
-        launch_s=5e-6,
-        units=_TENSOR,
-        sources=(
-            "clock, TOPS (67 sparse, 33 dense), memory: NVIDIA's technical blog, December 2024:",
-            "  'Jetson Orin Nano Developer Kit Gets a Super Boost'",
-            _CUDA_LAUNCH,
-        ),
+    _jetson(
+        "jetson-orin-nano-super",
+        "Jetson Orin Nano 8GB in its Super mode, its GPU at 1020 MHz",
+        (1024 * 1.02, 33e3 / 4, 33e3 / 2),
+        102,
+        "clock, TOPS (67 sparse, 33 dense), memory: NVIDIA's technical blog, December 2024:",
+        "  'Jetson Orin Nano Developer Kit Gets a Super Boost'",
     ),
-    Board(
-        name="jetson-agx-orin",
-        title="Jetson AGX Orin 64GB, its GPU at 1300 MHz, without its DLAs",
+    _jetson(
+        "jetson-agx-orin",
+        "Jetson AGX Orin 64GB, its GPU at 1300 MHz, without its DLAs",
         # 170 sparse INT8 TOPS of the GPU are 85 dense ones; FP16 is half of that.
-        macs_per_s={"fp32": 2048 * 1.3 * _GIGA, "fp16": 85e12 / 4, "int8": 85e12 / 2},
-        bytes_per_s=204.8 * _GIGA,
-        launch_s=5e-6,
-        units=_TENSOR,
-        sources=(
-            "cores, clock, TOPS of the GPU: NVIDIA Jetson AGX Orin Series Technical Brief",
-            "memory: LPDDR5, 256 bits wide, 204.8 GB/s, from the same brief",
-            _CUDA_LAUNCH,
-        ),
+        (2048 * 1.3, 85e3 / 4, 85e3 / 2),
+        204.8,
+        "cores, clock, TOPS of the GPU: NVIDIA Jetson AGX Orin Series Technical Brief",
+        "memory: LPDDR5, 256 bits wide, 204.8 GB/s, from the same brief",
+    ),
+    _jetson(
+        "jetson-agx-thor",
+        "Jetson AGX Thor (T5000), its GPU at 1570 MHz",
+        # 1035 sparse INT8 TOPS are 517 dense ones; FP16 is half of that.
+        (2560 * 1.57, 517e3 / 4, 517e3 / 2),
+        273,
+        "clock, TOPS (2070 sparse FP4, 1035 sparse INT8): NVIDIA Jetson Thor Series Data Sheet",
+        "2560 CUDA cores: 20 SMs counted there, forums.developer.nvidia.com/t/356355",
+        "memory: LPDDR5X, 256 bits wide, 273 GB/s, from the same data sheet",
     ),
 )

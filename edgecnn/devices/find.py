@@ -78,13 +78,23 @@ def facts_of(device: Device) -> dict[str, Any]:
     answer = device.run(["facts"], timeout_s=_FACTS_TIMEOUT_S)
     try:
         facts = json.loads(answer) if len(answer) <= _MAX_FACTS else None
-        cleaned = _cleaned(facts, depth=0)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DeviceError(
             f"{device.name}: its facts are not JSON ({answer[:60]!r})", hint="run it with --debug"
         ) from error
+    return checked_facts(device.name, facts)
+
+
+def checked_facts(name: str, facts: object) -> dict[str, Any]:
+    """What the device of that name says of itself, cleared; DeviceError where it cannot be so."""
+    try:
+        cleaned = _cleaned(facts, depth=0)
+    except (ValueError, TypeError) as error:
+        raise DeviceError(
+            f"{name}: its facts cannot be ({error})", hint="run it with --debug"
+        ) from error
     if not isinstance(cleaned, dict) or not _are_facts(cleaned):
-        raise DeviceError(f"{device.name}: no facts in its answer", hint="run it with --debug")
+        raise DeviceError(f"{name}: no facts in its answer", hint="run it with --debug")
     return cleaned
 
 

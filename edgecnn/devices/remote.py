@@ -84,7 +84,7 @@ class RemoteDevice:
             status = local.stat()
             key = (local.resolve(), status.st_size, status.st_mtime_ns)
             if key not in self._there:
-                _refuse_parts(local)
+                refuse_parts(local)
                 with local.open("rb") as stream:
                     there, sent = self._put(stream, sha256_of(local), status.st_size)
                 self._there[key] = there
@@ -152,7 +152,7 @@ class RemoteDevice:
             self._agent.process.write(chunk, timeout_s=_STALL_S)
 
 
-def _refuse_parts(local: Path) -> None:
+def refuse_parts(local: Path) -> None:
     """One file travels: a model whose weights lie beside it would arrive without them."""
     if local.suffix.lower() == ".onnx" and (parts := read_header(local).external):
         raise DeviceError(

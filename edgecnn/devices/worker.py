@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-import edgecnn.errors
+from edgecnn.devices.conversation import START_TIMEOUT_S, Conversation, garbage
 from edgecnn.devices.device import Device
-from edgecnn.devices.process import Process
-from edgecnn.errors import DeviceError, EdgecnnError, EngineError
+from edgecnn.errors import DeviceError
 from edgecnn.runtime.engines.base import Layer
 from edgecnn.runtime.layers import LayerTime, LayerTimes
 
-_START_TIMEOUT_S = 1800.0  # an engine may have to be built first
 _PATIENCE = 50.0  # times the expected duration, before a device counts as dead
 _LEAST_TIMEOUT_S = 60.0
 _LAYER_RUNS = 100  # about, with and without the engine's profiler
-_MAX_TEXT = 1000
 _CLOCK_RATE, _CLOCK_NS = 0.01, 10_000_000  # two clocks may differ by so much
-
-_Parsed = TypeVar("_Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +86,13 @@ class Worker:
 
     def __init__(self, device: Device, arguments: Sequence[str], *, file: str) -> None:
         self._file = file
-        self._process: Process = device.start(("worker", *arguments))
+        self._talk = Conversation(device, ("worker", *arguments), file=file)
         try:
             started_ns = time.monotonic_ns()
-            self.ready = _parsed(_ready, self._answer(_START_TIMEOUT_S), file)
+            self.ready = self._talk.hear(_ready, timeout_s=START_TIMEOUT_S)
             _check_clock(self.ready.least_ns, time.monotonic_ns() - started_ns, file)
         except BaseException:
-            self._process.close(patiently=False)
+            self._talk.close(patiently=False)
             raise
 
     @property
@@ -109,19 +103,19 @@ class Worker:
     @property
     def pid(self) -> int:
         """The id of its process."""
-        return self._process.pid
+        return self._talk.pid
 
     def visit(self, *, runs: int, warmup: int) -> Visit:
         """Time `runs` runs after `warmup` untimed ones; raises EngineError, DeviceError."""
         asked_ns = time.monotonic_ns()
-        self._process.write_line(json.dumps({"run": runs, "warmup": warmup}))
+        self._talk.ask({"run": runs, "warmup": warmup})
         expected_s = (runs + warmup) * self.ready.run_ns / 1e9
-        answer = self._answer(max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s))
-        visit = _parsed(parse_visit, answer, self._file)
+        timeout_s = max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s)
+        visit = self._talk.hear(parse_visit, timeout_s=timeout_s)
         if len(visit.latencies_ns) != runs:
-            raise _garbage(self._file, f"{len(visit.latencies_ns)} latencies for {runs} runs")
+            raise garbage(self._file, f"{len(visit.latencies_ns)} latencies for {runs} runs")
         if max(visit.latencies_ns) > visit.wall_ns:
-            raise _garbage(self._file, f"a run longer than the {visit.wall_ns} ns of all of them")
+            raise garbage(self._file, f"a run longer than the {visit.wall_ns} ns of all of them")
         _check_clock(visit.wall_ns, time.monotonic_ns() - asked_ns, self._file)
         return visit
 
@@ -129,19 +123,19 @@ class Worker:
         """Where the time of a run goes, by the engine's own profiler; raises EngineError where it
         has none that is read, DeviceError.
         """
-        self._process.write_line(json.dumps({"layers": True}))
+        self._talk.ask({"layers": True})
         expected_s = _LAYER_RUNS * self.ready.run_ns / 1e9
-        answer = self._answer(max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s))
-        return _parsed(_layer_times, answer, self._file)
+        timeout_s = max(_LEAST_TIMEOUT_S, _PATIENCE * expected_s)
+        return self._talk.hear(_layer_times, timeout_s=timeout_s)
 
     def rest(self, seconds: float) -> Rest:
         """Let the device idle for a while; raises EngineError, DeviceError."""
-        self._process.write_line(json.dumps({"rest_s": seconds}))
-        return _parsed(_rest, self._answer(_LEAST_TIMEOUT_S + seconds), self._file)
+        self._talk.ask({"rest_s": seconds})
+        return self._talk.hear(_rest, timeout_s=_LEAST_TIMEOUT_S + seconds)
 
     def close(self, *, patiently: bool = True) -> None:
         """End the process."""
-        self._process.close(patiently=patiently)
+        self._talk.close(patiently=patiently)
 
     def __enter__(self) -> Worker:
         return self
@@ -150,23 +144,6 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         self.close(patiently=kind is None)
-
-    def _answer(self, timeout_s: float) -> dict[str, Any]:
-        line = self._process.read_line(timeout_s=timeout_s)
-        if not line:
-            raise EngineError(
-                f"{self._file}: the process that measured it died: {self._process.last_words()}",
-                hint="is there memory enough? fewer files or a smaller batch may help",
-            )
-        try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            raise _garbage(self._file, repr(line[:80]))
-        if "error" in answer:
-            raise their_error(answer["error"], self._file)
-        return answer
 
 
 def _check_clock(theirs_ns: float, ours_ns: int, file: str) -> None:
@@ -264,30 +241,3 @@ def _positive(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{value!r:.40} is not a count above zero")
     return value
-
-
-def _parsed(
-    parse: Callable[[Mapping[str, Any]], _Parsed], answer: dict[str, Any], file: str
-) -> _Parsed:
-    try:
-        return parse(answer)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _garbage(file, repr(error)) from error
-
-
-def _garbage(file: str, what: str) -> DeviceError:
-    return DeviceError(
-        f"{file}: the device answered what nobody can read: {what[:120]}",
-        hint="is the edgecnn there of the same version?",
-    )
-
-
-def their_error(said: object, file: str) -> EdgecnnError:
-    """An error that a device told, as our own if it is one that we know."""
-    fields = said if isinstance(said, dict) else {}
-    kind = getattr(edgecnn.errors, str(fields.get("type")), EngineError)
-    known = isinstance(kind, type) and issubclass(kind, EdgecnnError)
-    message = str(fields.get("message", f"{file}: failed on the device"))[:_MAX_TEXT]
-    hint = str(fields.get("hint", "run it again with --debug"))[:_MAX_TEXT]
-    error: EdgecnnError = (kind if known else EngineError)(message, hint=hint)
-    return error

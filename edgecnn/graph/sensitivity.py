@@ -30,7 +30,7 @@ from edgecnn.graph.probe import (
     weight_values,
 )
 from edgecnn.graph.session import Array, Session
-from edgecnn.graph.tally import Spread, Tally, sample, spread
+from edgecnn.graph.tally import Spread, Sums, Tally, sample, spread
 from edgecnn.graph.wiring import FloatArray, wiring
 
 
@@ -91,26 +91,68 @@ def sensitivity(
     `images` are preprocessed tensors of shape (batch, ...). Raises GraphError where the two do not
     belong together.
     """
-    probes = find_probes(model, quantized)
-    layers = rounded_layers(model, quantized)
-    factors, weighed = channel_factors(model, layers), importances(model)
-    scales = {name: layer.scales for name, layer in layers.items()}
-    values = weight_values(model, unscaled(model, layers, factors))
-    del layers  # as heavy as the model
-    bench = _Bench(model, quantized, probes, values, threads)
-    tallies = {
-        probe.tensor: Tally(probe, weighed.get(probe.tensor), factors.get(probe.tensor))
-        for probe in probes
-    }
-    for image in images:
-        bench.compare(image, tallies)
-        if progress is not None:
-            progress()
-    found = stretches(model, probes)
-    weights = _weight_spreads(model)
-    return tuple(
-        _told(tallies[probe.tensor], found[probe.tensor], scales, weights) for probe in probes
-    )
+    pair = Pair(model, quantized)
+    return pair.errors(pair.sums(images, threads=threads, progress=progress))
+
+
+class Pair:
+    """A folded float model and the quantized one that was made of it.
+
+    What they do on images can be summed up in parts, also by other machines. Raises GraphError
+    where the two do not belong together.
+    """
+
+    def __init__(self, model: ModelProto, quantized: ModelProto) -> None:
+        self._model = model
+        self._quantized = quantized
+        self._probes = find_probes(model, quantized)
+        layers = rounded_layers(model, quantized)
+        self._factors, self._weighed = channel_factors(model, layers), importances(model)
+        self._scales = {name: layer.scales for name, layer in layers.items()}
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The names of the tensors that are looked at, in graph order."""
+        return tuple(probe.tensor for probe in self._probes)
+
+    def sums(
+        self,
+        images: Iterable[FloatArray],
+        *,
+        threads: int = 0,
+        progress: Callable[[], None] | None = None,
+    ) -> dict[str, Sums]:
+        """What is summed up over images, by the name of the tensor; raises GraphError."""
+        layers = rounded_layers(self._model, self._quantized)
+        values = weight_values(self._model, unscaled(self._model, layers, self._factors))
+        del layers  # as heavy as the model
+        bench = _Bench(self._model, self._quantized, self._probes, values, threads)
+        tallies = self._tallies()
+        for image in images:
+            bench.compare(image, tallies)
+            if progress is not None:
+                progress()
+        return {name: tally.sums for name, tally in tallies.items()}
+
+    def errors(self, sums: Mapping[str, Sums]) -> tuple[LayerError, ...]:
+        """The errors that these sums say, in graph order."""
+        tallies = self._tallies()
+        for name, tally in tallies.items():
+            tally.sums = sums[name]
+        found = stretches(self._model, self._probes)
+        weights = _weight_spreads(self._model)
+        return tuple(
+            _told(tallies[probe.tensor], found[probe.tensor], self._scales, weights)
+            for probe in self._probes
+        )
+
+    def _tallies(self) -> dict[str, Tally]:
+        return {
+            probe.tensor: Tally(
+                probe, self._weighed.get(probe.tensor), self._factors.get(probe.tensor)
+            )
+            for probe in self._probes
+        }
 
 
 class _Bench:

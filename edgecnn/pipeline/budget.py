@@ -18,11 +18,12 @@ from edgecnn.graph.latency import Extra, extra_latency
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.quantize import Quantized
 from edgecnn.graph.rescue import Choice, Rescue
-from edgecnn.graph.sensitivity import LayerError, sensitivity
+from edgecnn.graph.sensitivity import LayerError
 from edgecnn.graph.split import Images
 from edgecnn.graph.targets import find_target
 from edgecnn.pipeline.jury import Jury
 from edgecnn.pipeline.narrator import Narrator
+from edgecnn.pipeline.ranking import Ranking
 from edgecnn.pipeline.verdicts import Outcome, Rescued, layers, told
 from edgecnn.profiling.budget import Verdict
 from edgecnn.profiling.statistics import CONFIDENCE
@@ -35,7 +36,8 @@ _LEAST_STEP_DB = 1.0  # a round that aims lower is not worth another look
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """How candidates are made: `requantize` takes the names of more nodes to leave in float.
+    """How candidates are made: `requantize` takes the names of more nodes to leave in float,
+    `ranking` finds out what error each layer adds.
 
     `images` give the tensors that errors and latencies are measured with; `kept` are nodes that
     stay in float anyway; `output` is what the file will be called.
@@ -46,6 +48,7 @@ class Workshop:
     target: str
     images: Images
     requantize: Callable[[tuple[str, ...]], Quantized]
+    ranking: Ranking
     kept: tuple[str, ...] = ()
 
 
@@ -146,7 +149,7 @@ def _ordered(
 ) -> tuple[tuple[Choice, ...], Sequence[LayerError]]:
     model = fold(read_model(workshop.source))
     images = list(islice(workshop.images(), SENSITIVITY_IMAGES))
-    errors = sensitivity(model, quantized.model, images)
+    errors = workshop.ranking(model, quantized.model, images)
     search = Rescue(
         model, quantized.model, find_target(workshop.target), errors, kept=workshop.kept
     )

@@ -21,12 +21,14 @@ from edgecnn.graph.load import load_onnx
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.rescue import Rescue
 from edgecnn.graph.saturation import local_target
-from edgecnn.graph.sensitivity import LayerError, sensitivity
+from edgecnn.graph.sensitivity import LayerError
 from edgecnn.graph.targets import TARGETS, find_target
 from edgecnn.onnxfile import has_contract, read_header
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.pipeline.provenance import float_layers, quantize_step
+from edgecnn.pipeline.ranking import ranking_on
+from edgecnn.pipeline.scheduler import Scheduler
 from edgecnn.runtime.preprocess import Tensor, preprocess
 
 DEFAULT_IMAGES = 32
@@ -38,13 +40,17 @@ _SEARCHED = ("auto", "mse")  # methods that weigh rounding against clipping alre
 
 @dataclass(frozen=True, slots=True)
 class ExplainOptions:
-    """The float file, images (labels are not looked at), how many of them, how many rows."""
+    """The float file, images (labels are not looked at), how many of them, how many rows.
+
+    With a `scheduler` the images are shared out among its workers.
+    """
 
     against: Path
     data: Path
     images: int = DEFAULT_IMAGES
     top: int = DEFAULT_TOP
     contract: ContractOptions = field(default_factory=ContractOptions)
+    scheduler: Scheduler | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,7 @@ def explain_accuracy(
     format, ModelError and DataError for files and images that cannot be used.
     """
     narrator = narrator or Silent()
+    ranking = ranking_on(options.scheduler, narrator)
     if read_header(options.against).quantized:
         raise ModelError(
             f"{options.against}: it is quantized itself", hint="--against takes the float file"
@@ -106,7 +113,7 @@ def explain_accuracy(
     tensors = list(_tensors(options, contract, narrator))
     model, quantized = fold(read_model(options.against)), load_onnx(file)
     try:
-        errors = sensitivity(model, quantized, tensors)
+        errors = ranking(model, quantized, tensors)
     except GraphError as error:
         raise GraphError(f"{file}: {error}", hint=error.hint) from error
     worst = sorted(errors, key=lambda error: -_own(error))[: options.top]

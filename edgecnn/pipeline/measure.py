@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -15,6 +15,7 @@ from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
 from edgecnn.datasets.tones import draw_tones
+from edgecnn.devices import Device, LocalDevice
 from edgecnn.devices.find import facts_of, open_device
 from edgecnn.errors import DataError, FileError, ModelError, UsageError
 from edgecnn.files import human_size
@@ -24,10 +25,14 @@ from edgecnn.pipeline.hearing import Hearing, unfinished_profile
 from edgecnn.pipeline.layers import joined
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.profiling.accuracy import Predictions, evaluate_file, evaluation
+from edgecnn.profiling.elsewhere import Subject, evaluate_elsewhere
 from edgecnn.profiling.records import Evaluation, Profile, Report
 from edgecnn.profiling.report import device_line
 from edgecnn.profiling.run import Options, profile_files
 from edgecnn.runtime.preprocess import Given
+
+Answer = Callable[[Sequence[Subject], LabelledImages], Mapping[Path, Predictions]]
+"""What each of some files answers to images."""
 
 PROFILE_IMAGES = 8
 _FRAME = (480, 640)
@@ -45,6 +50,7 @@ class EvaluateOptions:
     threads: int | None = None
     class_offset: int | None = None
     contract: ContractOptions = field(default_factory=ContractOptions)
+    device: str = "local"
 
 
 def evaluate(
@@ -52,9 +58,21 @@ def evaluate(
 ) -> tuple[Evaluation, ...]:
     """The accuracy of files on labelled images, each paired with `against` or with the first.
 
-    Raises DataError for images or labels that do not fit, or where a file's weights are random.
+    Raises DataError for images or labels that do not fit, or where a file's weights are random;
+    DeviceError where the device fails.
     """
     narrator = narrator or Silent()
+    told = (*files, *filter(None, [options.against]))
+    with open_device(options.device, pushed=partial(_tell_push, narrator, told)) as device:
+        if not isinstance(device, LocalDevice):
+            narrator.line("device", device_line(facts_of(device)))
+        return evaluated(files, options, narrator, answer=partial(_answers, device, narrator))
+
+
+def evaluated(
+    files: Sequence[Path], options: EvaluateOptions, narrator: Narrator, *, answer: Answer
+) -> tuple[Evaluation, ...]:
+    """As `evaluate`, where `answer` says what the files answer to the images."""
     reference = options.against or files[0]
     contracts = {path: contract_of(path, options.contract) for path in (reference, *files)}
     images = open_data(
@@ -65,10 +83,11 @@ def evaluate(
     )
     for first in {contract.outputs: path for path, contract in contracts.items()}.values():
         tell_judged(first, contracts[first], narrator)
-    answers = {
-        path: _answers(path, contract, images, options, narrator)
+    subjects = [
+        Subject(path, contract, options.engine, options.threads)
         for path, contract in contracts.items()
-    }
+    ]
+    answers = answer(subjects, images)
     return tuple(
         evaluation(answers[path], reference=None if path == reference else answers[reference])
         for path in files
@@ -115,19 +134,23 @@ def _check_first_class(images: LabelledImages, contract: Contract, data: Path) -
 
 
 def _answers(
-    path: Path,
-    contract: Contract,
-    images: LabelledImages,
-    options: EvaluateOptions,
-    narrator: Narrator,
+    device: Device, narrator: Narrator, subjects: Sequence[Subject], images: LabelledImages
+) -> dict[Path, Predictions]:
+    return {each.path: _answered(device, narrator, each, images) for each in subjects}
+
+
+def _answered(
+    device: Device, narrator: Narrator, subject: Subject, images: LabelledImages
 ) -> Predictions:
-    with narrator.progress(path.name) as progress:
+    with narrator.progress(subject.path.name) as progress:
+        if not isinstance(device, LocalDevice):
+            return evaluate_elsewhere(device, subject, images, progress=progress)
         return evaluate_file(
-            path,
+            subject.path,
             images,
-            engine=options.engine,
-            threads=options.threads,
-            contract=contract,
+            engine=subject.engine,
+            threads=subject.threads,
+            contract=subject.contract,
             progress=progress,
         )
 
@@ -165,13 +188,14 @@ def profile(
     with open_device(options.device, pushed=partial(_tell_push, narrator, files)) as device:
         before = facts_of(device)
         narrator.line("device", device_line(before))
-        evaluations = _evaluations(files, options, contracts, narrator)
+        answer = partial(_answers, device, narrator)
+        evaluations = evaluations_of(contracts, options, narrator, answer=answer)
         images = options.images or options.data
         with hearing.listener() as listener:
             profiles = profile_files(
                 files,
                 device=device,
-                images=_inputs(options, contracts),
+                images=inputs_of(options, contracts),
                 options=measuring,
                 listener=listener,
                 journal=unfinished_profile(
@@ -183,7 +207,7 @@ def profile(
         device=before,
         device_name=device.name,
         created=datetime.now().astimezone(),
-        profiles=tuple(_with(item, evaluations.get(item.file)) for item in profiles),
+        profiles=tuple(described(item, evaluations.get(item.file)) for item in profiles),
         device_after=after,
         blocks_missing=hearing.blocks_missing,
     )
@@ -196,16 +220,17 @@ def _tell_push(narrator: Narrator, files: Sequence[Path], file: Path, sent: int,
     narrator.line("push", f"{file.name}  {human_size(size)}   {how}")
 
 
-def _evaluations(
-    files: Sequence[Path],
+def evaluations_of(
+    contracts: Mapping[Path, Contract],
     options: ProfileOptions,
-    contracts: dict[Path, Contract],
     narrator: Narrator,
+    *,
+    answer: Answer,
 ) -> dict[str, Evaluation]:
     """Accuracy by file; files with random weights have none."""
     if options.evaluations:
         return {item.file: item for item in options.evaluations}
-    real = [path for path in files if not contracts[path].random_weights]
+    real = [path for path, contract in contracts.items() if not contract.random_weights]
     if options.data is None or not real:
         return {}
     chosen = EvaluateOptions(
@@ -219,25 +244,26 @@ def _evaluations(
     groups: dict[str, list[Path]] = {}
     for path in real:
         groups.setdefault(contracts[path].name, []).append(path)
-    evaluated = (
-        evaluate(
+    found = (
+        evaluated(
             group,
-            options=dataclasses.replace(chosen, against=_reference(group, contracts)),
-            narrator=narrator,
+            dataclasses.replace(chosen, against=_reference(group, contracts)),
+            narrator,
+            answer=answer,
         )
         for group in groups.values()
     )
-    return {item.file: item for items in evaluated for item in items}
+    return {item.file: item for items in found for item in items}
 
 
-def _reference(group: Sequence[Path], contracts: dict[Path, Contract]) -> Path:
+def _reference(group: Sequence[Path], contracts: Mapping[Path, Contract]) -> Path:
     """What the files of one network are paired with: its FP32 file, else the first."""
     precisions = (str(contracts[path].provenance.get("precision", "fp32")) for path in group)
     floats = [path for path, kind in zip(group, precisions, strict=True) if kind == "fp32"]
     return floats[0] if floats else group[0]
 
 
-def _inputs(options: ProfileOptions, contracts: Mapping[Path, Contract]) -> tuple[Given, ...]:
+def inputs_of(options: ProfileOptions, contracts: Mapping[Path, Contract]) -> tuple[Given, ...]:
     """Real images in turn, so that no cache sees the same one twice; procedural ones by default.
 
     Sounds where the files listen; raises UsageError where they do not all take the same.
@@ -260,7 +286,7 @@ def _inputs(options: ProfileOptions, contracts: Mapping[Path, Contract]) -> tupl
     return tuple(natural_images(PROFILE_IMAGES, height=height, width=width, seed=2))
 
 
-def _with(profile: Profile, accuracy: Evaluation | None) -> Profile:
+def described(profile: Profile, accuracy: Evaluation | None) -> Profile:
     """A profile with what is known of its file besides its speed."""
     path, layers = Path(profile.file), profile.layers
     if layers:

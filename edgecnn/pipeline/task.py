@@ -25,6 +25,8 @@ from edgecnn.pipeline.frames import split_frames
 from edgecnn.pipeline.jury import Budget, make_jury
 from edgecnn.pipeline.naming import naming
 from edgecnn.pipeline.narrator import Narrator
+from edgecnn.pipeline.ranking import ranking_on
+from edgecnn.pipeline.scheduler import Scheduler
 from edgecnn.pipeline.unfinished import unfinished_calibration
 from edgecnn.pipeline.verdicts import Outcome
 from edgecnn.pipeline.verified import Sealed, Verification, worst_layer
@@ -37,7 +39,8 @@ class QuantizeOptions:
     """How to quantize; `target` None is the local CPU's, `ranges` a file of an earlier run.
 
     `against` holds the evaluation images, none of which should be calibrated with. `finetune` is
-    for how many epochs the integers are trained after all else, 0 for not at all.
+    for how many epochs the integers are trained after all else, 0 for not at all. Layers are ranked
+    on a fleet where there is a `scheduler`.
     """
 
     target: str | None = None
@@ -51,6 +54,7 @@ class QuantizeOptions:
     against: Path | None = None
     finetune: int = 0
     contract: ContractOptions = field(default_factory=ContractOptions)
+    scheduler: Scheduler | None = None
 
     def __post_init__(self) -> None:
         if self.target is not None:
@@ -100,6 +104,7 @@ class Task:
     def quantized(self) -> tuple[Quantized, Outcome | None]:
         """The candidate to ship, within the budget if there is one."""
         budget = self._options.budget
+        ranking = ranking_on(self._options.scheduler, self._narrator)
         jury = (
             make_jury(budget, self._source, self._contract, self._kept, self._narrator)
             if budget
@@ -121,6 +126,7 @@ class Task:
             target=target_name(self._options),
             images=self._fit.tensors,
             requantize=lambda names: self._again(first.ranges, names),
+            ranking=ranking,
             kept=self._options.keep_float,
         )
         return keep_budget(first, jury, workshop, self._narrator)

@@ -23,15 +23,13 @@ from edgecnn.profiling.statistics import (
     paired_drop_interval,
     wilson_interval,
 )
+from edgecnn.runtime.classes import TOP, best_classes, images_a_run
 from edgecnn.runtime.model import Model, load
 from edgecnn.runtime.preprocess import Tensor
-from edgecnn.runtime.results import probabilities
 
 Progress = Callable[[int, int], None]
 
-_TOP = 5
 _AHEAD = 16  # images held ready: memory does not grow with the set
-_CHUNK = 8  # images a run where the file's batch is open
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +48,7 @@ class Predictions:
     labels: NDArray[np.int64]
     top: NDArray[np.int64]
     score: NDArray[np.float64]
+    device: str = "local"
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -88,14 +87,14 @@ def evaluate_model(
     Raises DataError for an unreadable image, a class that the model does not have, or random
     weights, of which no accuracy is ever told; ModelError for outputs that are no numbers.
     """
-    _refuse_random_weights(model)
+    refuse_random_weights(model.path, model.contract)
     done, parts = 0, []
     for items, tensor in _batches(model, images.items):
         logits = model.run(tensor)
         if not done:
-            _check_classes(images, logits.shape[1])
+            check_classes(images, logits.shape[1])
         _check_finite(model, items, logits)
-        parts.append(logits_to_answer(logits))
+        parts.append(best_classes(logits))
         done += len(items)
         if progress:
             progress(done, len(images.items))
@@ -110,14 +109,6 @@ def evaluate_model(
     )
 
 
-def logits_to_answer(
-    logits: NDArray[np.float32],
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The best five outputs of each row, ties by the lower index, and the best's probability."""
-    order = np.argsort(-logits, axis=1, kind="stable")[:, :_TOP].astype(np.int64)
-    return order, probabilities(logits).max(axis=1)
-
-
 def evaluation(predictions: Predictions, *, reference: Predictions | None = None) -> Evaluation:
     """Top-1 and top-5 with Wilson's intervals; paired with a reference on the same images."""
     found = (predictions.top == predictions.labels[:, None]).any(axis=1)
@@ -125,9 +116,10 @@ def evaluation(predictions: Predictions, *, reference: Predictions | None = None
         file=predictions.file,
         engine=predictions.engine,
         precision=predictions.precision,
+        device=predictions.device,
         n=predictions.labels.size,
         top1=_share("top1", predictions.right),
-        top5=_share("top5", found) if predictions.classes > _TOP else None,
+        top5=_share("top5", found) if predictions.classes > TOP else None,
         paired=compare_predictions(reference, predictions) if reference else None,
     )
 
@@ -161,15 +153,17 @@ def _accuracy(metric: str, interval: Interval, n: int) -> Accuracy:
     return Accuracy(metric, interval.value, interval.low, interval.high, n)
 
 
-def _refuse_random_weights(model: Model) -> None:
-    if model.contract.random_weights:
+def refuse_random_weights(path: Path, contract: Contract) -> None:
+    """Raise DataError where a file's weights are random."""
+    if contract.random_weights:
         raise DataError(
-            f"{model.path}: its weights are random, so it has no accuracy",
+            f"{path}: its weights are random, so it has no accuracy",
             hint="export it with real weights: edgecnn export MODEL --weights official",
         )
 
 
-def _check_classes(images: LabelledImages, classes: int) -> None:
+def check_classes(images: LabelledImages, classes: int) -> None:
+    """Raise DataError where an image shows a class that a model with so many does not have."""
     for item in images.items:
         if not 0 <= item.class_index < classes:
             raise DataError(
@@ -193,7 +187,7 @@ def _batches(
     model: Model, items: Iterable[LabelledImage]
 ) -> Iterator[tuple[tuple[LabelledImage, ...], Tensor]]:
     """The images in runs of the file's batch, preprocessed."""
-    size = model.engine.inputs[0].batch or _CHUNK
+    size = images_a_run(model)
     prepared = _prepared(model, items)
     while chunk := tuple(itertools.islice(prepared, size)):
         chosen, tensors = zip(*chunk, strict=True)

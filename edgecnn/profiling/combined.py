@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.errors import DataError, UsageError
-from edgecnn.profiling.accuracy import Predictions, logits_to_answer
+from edgecnn.profiling.accuracy import Predictions
+from edgecnn.runtime.classes import best_classes
 from edgecnn.runtime.model import Model
 from edgecnn.runtime.results import probabilities
 from edgecnn.runtime.views import Views, views_of
@@ -120,7 +121,7 @@ def _check(model: Model) -> None:
 def _predictions(
     name: str, answers: Answers, rows: NDArray[np.float32], images: LabelledImages
 ) -> Predictions:
-    top, score = logits_to_answer(rows)
+    top, score = best_classes(rows)
     return Predictions(
         file=name,
         engine=answers.engine,

@@ -43,7 +43,7 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The accuracy of a shipped file; top-5 is None where there are five classes or fewer."""
+    """The accuracy of a shipped file on a device; top-5 is None for five classes or fewer."""
 
     file: str
     engine: str
@@ -52,6 +52,7 @@ class Evaluation:
     top1: Accuracy
     top5: Accuracy | None
     paired: Paired | None = None
+    device: str = "local"
 
 
 @dataclass(frozen=True, slots=True)

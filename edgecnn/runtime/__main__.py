@@ -1,4 +1,4 @@
-"""The device side of a remote profile: `python -m edgecnn.runtime facts | worker | answers`."""
+"""What runs on a device: `python -m edgecnn.runtime facts | worker | answers | classes`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, TextIO, get_args
 from edgecnn.errors import EdgecnnError
 from edgecnn.runtime import worker
 from edgecnn.runtime.answers import answers_document
+from edgecnn.runtime.classes import name_classes
 from edgecnn.runtime.facts import device_facts
 from edgecnn.runtime.visits import error_reply
 
@@ -31,6 +32,10 @@ def main(arguments: list[str] | None = None, *, root: Path = Path("/")) -> int:
                 _write(stream, device_facts(root))
             elif options.verb == "answers":
                 _write(stream, _answers(options))
+            elif options.verb == "classes":
+                name_classes(
+                    options.file, sys.stdin, lambda reply: _write(stream, reply), **_how(options)
+                )
             else:
                 worker.work(_job(options, root), sys.stdin, lambda reply: _write(stream, reply))
         except EdgecnnError as error:
@@ -50,9 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     work.add_argument("--boundary", choices=get_args(worker.Boundary), default="engine")
     work.add_argument("--streams", type=int, help="runs at a time, for throughput")
     answer = verbs.add_parser("answers", help="what one file says to some frames, as JSON")
+    name = verbs.add_parser("classes", help="name the classes of frames when told which, as JSON")
     for verb in (work, answer):
-        verb.add_argument("file", type=Path)
         verb.add_argument("--inputs", type=Path, required=True, help="frames as .npz")
+    for verb in (work, answer, name):
+        verb.add_argument("file", type=Path)
         verb.add_argument("--engine", default="onnxruntime")
         verb.add_argument("--threads", type=int)
         verb.add_argument("--contract", type=Path, help="for a file that carries none, as JSON")
@@ -60,13 +67,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _answers(options: argparse.Namespace) -> dict[str, Any]:
-    return answers_document(
-        options.file,
-        worker.read_frames(options.inputs),
-        engine=options.engine,
-        threads=options.threads,
-        contract=worker.read_contract_file(options.contract) if options.contract else None,
-    )
+    return answers_document(options.file, worker.read_frames(options.inputs), **_how(options))
+
+
+def _how(options: argparse.Namespace) -> dict[str, Any]:
+    contract = worker.read_contract_file(options.contract) if options.contract else None
+    return {"engine": options.engine, "threads": options.threads, "contract": contract}
 
 
 def _job(options: argparse.Namespace, root: Path) -> worker.Job:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.devices.loopback import free_port
+from tests.devices.loopback import free_port, is_open
 from tests.requirements import missing
 from tests.runtime.trees import ORIN_NANO, plant
 
@@ -91,8 +90,7 @@ def _run(verb: str, folder: Path, *rest: str) -> None:
 def _await(port: int, folder: Path) -> None:
     deadline_s = time.monotonic() + _START_S
     while time.monotonic() < deadline_s:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if is_open(port):
+            return
         time.sleep(0.05)
     missing("arm", f"the board's sshd does not start: {(folder / 'log').read_text()[-200:]}")

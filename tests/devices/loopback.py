@@ -192,12 +192,17 @@ def free_port() -> int:
         return port
 
 
+def is_open(port: int) -> bool:
+    """Whether somebody answers on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _await_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline_s = time.monotonic() + _SERVER_S
     while time.monotonic() < deadline_s:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if is_open(port):
+            return
         if server.poll() is not None:
             break
         time.sleep(0.02)

@@ -99,6 +99,14 @@ def test_its_own_errors_are_raised_as_such() -> None:
     assert raised.value.hint == "mend it"
 
 
+def test_a_hash_for_a_name_is_told_as_the_file_that_it_is_here() -> None:
+    there = f"/home/pi/.cache/edgecnn/remote/{'0a' * 32}"
+    said = {"error": {"type": "ModelError", "message": f"{there}: torn", "hint": f"see {there}"}}
+    with pytest.raises(ModelError, match=r"^net\.onnx: torn$") as raised:
+        worker(said)
+    assert raised.value.hint == "see net.onnx"
+
+
 @pytest.mark.parametrize("kind", ["SystemExit", "_DAMAGED", None, "EdgecnnErrorX"])
 def test_no_word_of_a_device_chooses_what_is_raised_but_our_errors(kind: object) -> None:
     with pytest.raises(EngineError, match="boo"):

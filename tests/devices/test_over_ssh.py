@@ -13,6 +13,7 @@ import pytest
 import edgecnn
 from edgecnn.cli.app import run
 from tests.devices.conftest import MakeDevice
+from tests.profiling.toys import write_pictures
 
 QUICK = ("--precision", "1", "--time-limit", "1", "--threads", "1")
 
@@ -73,6 +74,24 @@ def test_several_devices_are_profiled_at_once(
     assert [report["device"]["name"] for report in reports] == ["one", "two"]
     assert "no ssh server answers" in captured.err
     assert run(["profile", str(net), "--device", "one", "--device", "one"]) == 2
+
+
+def test_accuracy_is_that_of_the_device_and_frames_travel_once(
+    device: MakeDevice, net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = device()
+    write_pictures(tmp_path / "pictures", list(range(8)))
+    evaluate = ["evaluate", str(net), "--data", str(tmp_path / "pictures"), "--json"]
+    assert run(evaluate) == 0
+    here = json.loads(capsys.readouterr().out)["results"][0]
+    assert run([*evaluate, "--device", board.name]) == 0
+    there = json.loads(capsys.readouterr().out)["results"][0]
+    assert (here["device"], there["device"]) == ("local", board.name)
+    assert there["top1"] == here["top1"]
+    kept = board.kept
+    assert len(kept) == 4  # the runtime, the file, its contract, the frames
+    assert run([*evaluate, "--device", board.name]) == 0
+    assert board.kept == kept
 
 
 def test_ctrl_c_ends_all_of_several(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 
 import numpy as np
 import pytest
@@ -15,10 +17,10 @@ from edgecnn.graph.fold import fold
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.plan import make_plan
 from edgecnn.graph.probe import cut, find_probes, made_name, rounded_layers
-from edgecnn.graph.sensitivity import LayerError, sensitivity
+from edgecnn.graph.sensitivity import LayerError, Pair, sensitivity
 from edgecnn.graph.session import Session
 from edgecnn.graph.shift import SHIFTED
-from edgecnn.graph.tally import Spread
+from edgecnn.graph.tally import Spread, Sums, parse_sums
 from edgecnn.graph.targets import find_target
 from edgecnn.graph.wiring import put_constant
 from tests import toy
@@ -45,6 +47,34 @@ def test_every_layer_has_its_own_error_and_they_pile_up(name: str) -> None:
         assert 25 < found[layer.name].here_db < 80
     last = list(found.values())[-1]
     assert last.accumulated_db < last.here_db
+
+
+def test_what_parts_of_the_images_say_adds_up_to_the_whole() -> None:
+    pair = Pair(fold(read_model(toy.depthwise())), quantized(toy.depthwise()))
+    images = list(toy.images(8, seed=4)())
+    parts = [pair.sums(images[:3]), pair.sums(images[3:])]
+    travelled = [
+        {name: parse_sums(json.loads(json.dumps(each.document()))) for name, each in part.items()}
+        for part in parts
+    ]
+    whole = pair.errors(pair.sums(images))
+    together = pair.errors({name: travelled[0][name].plus(travelled[1][name]) for name in parts[0]})
+    for one, other in zip(whole, together, strict=True):
+        for name in ("weight", "activation", "here", "accumulated", "clipped_share", "peak"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-9)
+        assert (one.name, one.outputs, one.weights) == (other.name, other.outputs, other.weights)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"count": -1}, {"values": [1.0]}, {"noises": [[1.0, 2.0]] * 4}, {"peaks": [1.0, math.nan]},
+     {"squares": "many"}, {"rank": None}, {"values": [[1.0, 2.0]]}],
+)  # fmt: skip
+def test_sums_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
+    said = Sums(4, 9, 1, np.ones(2), np.ones(2), np.ones(2), np.ones((5, 2))).document()
+    assert parse_sums(said).count == 9
+    with pytest.raises((ValueError, TypeError)):
+        parse_sums(said | wrong)
 
 
 def test_float_stretches_add_nothing() -> None:

@@ -109,7 +109,7 @@ def test_a_worker_that_is_killed_ends_the_profile_with_its_name(light: Path, hea
     def kill(done: int, total: int) -> None:
         subprocess.run(["kill", "-9", str(device.started[-1].pid)], check=True)
 
-    with pytest.raises(EngineError, match=r"heavy\.onnx: the process that measured it died.*KILL"):
+    with pytest.raises(EngineError, match=r"heavy\.onnx: the process that ran it died.*KILL"):
         profile_files(
             [light, heavy],
             device=device,

@@ -2,7 +2,7 @@
 
 from edgecnn.profiling.report.html import html_page, report_name, write_html
 from edgecnn.profiling.report.json import evaluation_document, profile_document
-from edgecnn.profiling.report.saved import read_report
+from edgecnn.profiling.report.saved import parse_report, read_report
 from edgecnn.profiling.report.summary import Summary, summarize
 from edgecnn.profiling.report.text import device_line, evaluation_table, profile_table
 from edgecnn.profiling.report.write import (
@@ -23,6 +23,7 @@ __all__ = [
     "evaluation_table",
     "html_page",
     "layers_beside",
+    "parse_report",
     "profile_document",
     "profile_table",
     "read_report",

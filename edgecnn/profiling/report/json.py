@@ -119,6 +119,7 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "file": evaluation.file,
         "engine": evaluation.engine,
         "precision": evaluation.precision,
+        "device": evaluation.device,
         "n": evaluation.n,
         "top1": _percent(evaluation.top1),
         "top5": _percent(evaluation.top5) if evaluation.top5 else None,

@@ -36,13 +36,18 @@ def read_report(path: Path) -> Report:
         raise read_error(path, error) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})", hint=_HINT) from error
+    return parse_report(document, source=str(path))
+
+
+def parse_report(document: object, *, source: str) -> Report:
+    """The report in a document of `profile --json`; raises DataError that names its source."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise DataError(f"{path}: not a saved profile of format {FORMAT}", hint=_HINT)
+        raise DataError(f"{source}: not a saved profile of format {FORMAT}", hint=_HINT)
     try:
         return _report(document)
     except _MISTAKES as error:
         cause = " ".join(repr(error).split())[:80]
-        raise DataError(f"{path}: not a whole saved profile ({cause})", hint=_HINT) from error
+        raise DataError(f"{source}: not a whole saved profile ({cause})", hint=_HINT) from error
 
 
 def _report(document: Mapping[str, Any]) -> Report:
@@ -134,6 +139,7 @@ def _evaluation(said: Mapping[str, Any]) -> Evaluation:
         top1=_share("top1", said["top1"], n),
         top5=_share("top5", said["top5"], n) if said["top5"] else None,
         paired=_paired(said["paired"]) if said["paired"] else None,
+        device=str(said.get("device", "local")),
     )
 
 

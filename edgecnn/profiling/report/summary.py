@@ -85,7 +85,15 @@ def _about(report: Report) -> tuple[str, ...]:
     missing = report.blocks_missing
     stopped = f"Interrupted: {missing} blocks fewer than planned." if missing else ""
     mixed = f"Not measured alike: {'; '.join(report.mixed)}." if report.mixed else ""
-    return tuple(filter(None, (stopped, mixed)))
+    return tuple(filter(None, (stopped, mixed or _elsewhere(report))))
+
+
+def _elsewhere(report: Report) -> str:
+    """Accuracies of another machine than the one that was timed."""
+    found = (each.accuracy for each in report.profiles if each.accuracy is not None)
+    places = sorted({each.device for each in found} - {report.device_name})
+    where = printable(" and ".join(places))
+    return f"Accuracy is that of {where}, not of {report.device_name}." if places else ""
 
 
 def _rows(profiles: Sequence[Profile], *, use_marked: bool) -> tuple[Row, ...]:

@@ -53,13 +53,14 @@ def profile_table(summary: Summary) -> str:
 
 def evaluation_table(evaluations: Sequence[Evaluation]) -> str:
     """Accuracy of each file with its interval, and what changed against another."""
-    head = ["", "top-1 %", "top-5 %", "images"]
+    elsewhere = any(each.device != "local" for each in evaluations)
+    head = ["", "top-1 %", "top-5 %", "images", "on" if elsewhere else ""]
     rows = [
         [printable(each.file), percent(each.top1), percent(each.top5) if each.top5 else "-",
-         f"{each.n:,}"]
+         f"{each.n:,}", printable(each.device) if elsewhere else ""]
         for each in evaluations
     ]  # fmt: skip
-    return "\n".join([_table([head, *rows], left=(0,)), *map(_paired, evaluations)]).rstrip()
+    return "\n".join([_table([head, *rows], left=(0, 4)), *map(_paired, evaluations)]).rstrip()
 
 
 def _paired(evaluation: Evaluation) -> str:

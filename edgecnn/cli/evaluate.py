@@ -1,4 +1,4 @@
-"""Accuracy: `evaluate`."""
+"""The verb that measures accuracy: evaluate."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgecnn.pipeline.contracts import ContractOptions
+    from edgecnn.pipeline.scheduler import Scheduler
     from edgecnn.profiling.records import Evaluation
 
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     type=click.Choice(["flip", "five", "ten"]),
     help="Average over the image and its mirror image, five crops, or both.",
 )
+@click.option(
+    "--device", default="local", show_default=True, metavar="DEVICE",
+    help="Where: local, ssh://user@host or a name (edgecnn devices); of --fleet a kind of board.",
+)  # fmt: skip
+@options.fleet
 @options.class_offset
 @options.engine
 @options.threads
@@ -41,6 +47,8 @@ def evaluate(
     against: Path | None,
     ensemble: bool,
     views: Literal["flip", "five", "ten"] | None,
+    device: str,
+    scheduler: Scheduler | None,
     class_offset: int | None,
     engine: str,
     threads: int | None,
@@ -57,6 +65,8 @@ def evaluate(
     \b
     edgecnn evaluate mobilenetv2.int8.onnx --data labelled/
     edgecnn evaluate mobilenetv2.onnx mobilenetv2.int8.onnx --data labelled/
+    edgecnn evaluate mobilenetv2.int8.onnx --data labelled/ --device jetson
+    edgecnn evaluate mobilenetv2.int8.onnx --data labelled/ --fleet tls://scheduler:8786
     edgecnn evaluate a.onnx b.onnx --data labelled/ --ensemble --views flip
     """  # noqa: D301  \b is click's word for 'do not wrap'
     if ensemble or views:
@@ -64,6 +74,8 @@ def evaluate(
 
         if against is not None:
             raise click.UsageError("--against does not go with --ensemble and --views")
+        if device != "local" or scheduler is not None:
+            raise click.UsageError("--device and --fleet do not go with --ensemble and --views")
         from edgecnn.pipeline.measure import EvaluateOptions
 
         contract, table = split_labels(contract)
@@ -79,6 +91,8 @@ def evaluate(
         class_offset=class_offset,
         engine=engine,
         threads=threads,
+        device=device,
+        scheduler=scheduler,
     )
     speaker.result(document)
 
@@ -93,6 +107,8 @@ def evaluate_files(
     class_offset: int | None = None,
     engine: str = "onnxruntime",
     threads: int | None = None,
+    device: str = "local",
+    scheduler: Scheduler | None = None,
 ) -> dict[str, Any]:
     """Evaluate, print the table and return the document for `--json`."""
     from edgecnn.pipeline.measure import EvaluateOptions
@@ -107,8 +123,14 @@ def evaluate_files(
         threads=threads,
         class_offset=class_offset,
         contract=contract,
+        device=device,
     )
-    results = evaluate_all(files, options=chosen, narrator=speaker)
+    if scheduler is None:
+        return show_evaluations(speaker, evaluate_all(files, options=chosen, narrator=speaker))
+    from edgecnn.pipeline.fleet import evaluate_on_fleet
+
+    where = options.of_kind(scheduler, device)
+    results = evaluate_on_fleet(files, where, options=chosen, narrator=speaker)
     return show_evaluations(speaker, results)
 
 
