@@ -91,14 +91,15 @@ def test_the_culprit_goes_back_to_float(edgecnn: Edgecnn) -> None:
     options = ("--calibration", photos, "--min-agreement", "80%")
     said = edgecnn(*quantize(edgecnn, file, *options))
     assert said.code == 0, said.err
-    assert re.search(rf"^float +{culprit}: \d+ % of the error", said.out, re.MULTILINE)
+    # Prices are measured, so that on a busy machine a neighbour may go with it.
+    assert re.search(rf"^float +.*{culprit}.*: \d+ % of the error", said.out, re.MULTILINE)
     assert "rounding its weights" in said.out
     assert "ms on one thread of ONNX Runtime, measured here" in said.out
     assert re.search(r"images kept aside, looked at \d times: held", said.out)
     again = edgecnn(*quantize(edgecnn, file, *options, "--force", "--json")).document
     assert culprit in again["float_layers"]
     assert len(again["float_layers"]) < 4, "the others stay"
-    assert [culprit] in [item["layers"] for item in again["budget"]["rescued"]]
+    assert any(culprit in item["layers"] for item in again["budget"]["rescued"])
     assert again["budget"]["int8_throughout"] < 0.8 <= again["budget"]["value"]
     assert again["budget"]["confidence"] >= 0.975
 
