@@ -60,6 +60,7 @@ OWNERS = {
     "skimage": {"datasets"},
     "altair": {"profiling"},
     "vl_convert": {"profiling"},
+    "distributed": {"devices/cluster.py"},
     "safetensors": {"zoo", "training"},
 }
 HEAVY = frozenset(

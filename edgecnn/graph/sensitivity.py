@@ -8,7 +8,7 @@ model is the error that has piled up. Both are told as shares of the signal's po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,10 @@ def sensitivity(
     """
     pair = Pair(model, quantized)
     return pair.errors(pair.sums(images, threads=threads, progress=progress))
+
+
+Ranking = Callable[[ModelProto, ModelProto, Sequence[FloatArray]], tuple[LayerError, ...]]
+"""As `sensitivity`: of the folded float model, the quantized one, and preprocessed images."""
 
 
 class Pair:

@@ -18,12 +18,11 @@ from edgecnn.graph.latency import Extra, extra_latency
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.quantize import Quantized
 from edgecnn.graph.rescue import Choice, Rescue
-from edgecnn.graph.sensitivity import LayerError
+from edgecnn.graph.sensitivity import LayerError, Ranking
 from edgecnn.graph.split import Images
 from edgecnn.graph.targets import find_target
 from edgecnn.pipeline.jury import Jury
 from edgecnn.pipeline.narrator import Narrator
-from edgecnn.pipeline.ranking import Ranking
 from edgecnn.pipeline.verdicts import Outcome, Rescued, layers, told
 from edgecnn.profiling.budget import Verdict
 from edgecnn.profiling.statistics import CONFIDENCE

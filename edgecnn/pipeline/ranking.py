@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import ModelProto
 
 from edgecnn.devices.conversation import garbage
 from edgecnn.devices.fleet import Job, open_fleet
 from edgecnn.errors import DataError, EdgecnnError
 from edgecnn.graph.load import load_onnx
-from edgecnn.graph.sensitivity import LayerError, Pair, sensitivity
+from edgecnn.graph.sensitivity import LayerError, Pair, Ranking, sensitivity
 from edgecnn.graph.tally import Sums, parse_sums
 from edgecnn.graph.wiring import FloatArray
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.pipeline.scheduler import Scheduler
 
-Ranking = Callable[[ModelProto, ModelProto, Sequence[FloatArray]], tuple[LayerError, ...]]
-"""As `sensitivity`: of the folded float model, the quantized one, and preprocessed images."""
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 _IMAGES_A_JOB = 4
 
