@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,16 +21,23 @@ def interruptible() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What is set up for many tests caches here, never in the cache of whoever runs them."""
+    folder = str(tmp_path_factory.mktemp("shared-cache"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGECNN_CACHE", str(tmp_path_factory.mktemp("shared-cache")))
-        yield
+        patch.setenv("EDGECNN_CACHE", folder)
+        yield folder
 
 
 @pytest.fixture(autouse=True)
-def own_cache(request: pytest.FixtureRequest, shared_cache: None) -> Iterator[None]:
-    """Each test's engines go when it passes: all of them together would fill a small disk."""
+def own_cache(request: pytest.FixtureRequest, shared_cache: str) -> Iterator[None]:
+    """Each test's engines go when it passes: all of them together would fill a small disk.
+
+    A module that has set up a cache for its tests keeps it.
+    """
+    if os.environ["EDGECNN_CACHE"] != shared_cache:
+        yield
+        return
     with pytest.MonkeyPatch.context() as patch:
         folder: Path = request.getfixturevalue("tmp_path") / "edgecnn-cache"
         patch.setenv("EDGECNN_CACHE", str(folder))

@@ -59,7 +59,7 @@ def test_a_network_answers_as_in_onnxruntime(
         quantize(fp32, images, options=options, output=int8)
         wanted, given = answers(int8, "onnxruntime"), answers(int8, "litert")
         off_db = sqnr_db(plain, wanted)
-        with load(int8, engine="litert", threads=1) as model:
+        with load(int8, engine="litert", threads=1, check=False) as model:
             found = model.verify()
         assert found.answered == found.expected
         assert found.passed or off_db < GOLDEN_DB + SHORT_OF_RIGHT_DB, "random weights alone fail"
@@ -69,7 +69,7 @@ def test_a_network_answers_as_in_onnxruntime(
 
 def answers(path: Path, engine: str) -> Float:
     """All outputs on four images, each centred."""
-    with load(path, engine=engine, threads=1) as model:
+    with load(path, engine=engine, threads=1, check=False) as model:
         height, width = model.contract.preprocess.size
         images = natural_images(4, height=height, width=width, seed=3)
         made = [model.outputs(model.preprocess(image)) for image in images]

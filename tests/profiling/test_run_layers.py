@@ -63,7 +63,7 @@ def test_a_worker_that_dies_over_its_layers_loses_nothing_else(light: Path) -> N
     )
     assert profile.measurement.latencies_ns
     assert profile.layers is not None
-    assert "the process that measured it died" in profile.layers.unavailable
+    assert "the process that ran it died" in profile.layers.unavailable
 
 
 @pytest.mark.parametrize("heard", [True, False])
