@@ -37,10 +37,10 @@ demo: $(STAMP)
 	$(BIN)/edgecnn demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not gpu"
 
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu

@@ -83,7 +83,8 @@ class Files:
         if is_sound_file(path):
             digest = hashlib.sha256(read_sound(path).tobytes()).digest()
             return Look(sha256_of(path), digest[:8], math.nan, math.nan, smoothness=1)
-        return _look(sha256_of(path), read_rough(path, least=_ROUGH))
+        rough = read_rough(path, least=_ROUGH)  # it knows best what is wrong with a file
+        return _look(sha256_of(path), rough)
 
     def label(self, index: int) -> str:
         """The file's name."""

@@ -219,7 +219,7 @@ def test_a_list_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     refuse(tmp_path / "list.txt", "list.txt: not a list")
     (tmp_path / "list.txt").write_text("absent.png\n" * 20)
-    refuse(tmp_path / "list.txt", "absent.png: there is no such file")
+    refuse(tmp_path / "list.txt", "absent.png: No such file")
     refuse(tmp_path / "nowhere", "nowhere: no such folder")
 
 
