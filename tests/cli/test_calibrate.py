@@ -138,7 +138,7 @@ def test_a_killed_quantization_goes_on_and_writes_the_same_bytes(
         wait_for(tmp_path / "cache" / "unfinished", process)
         process.send_signal(signal.SIGKILL)
     assert not Path("cut.onnx").exists()
-    assert edgecnn("cache", "list").out.startswith("calibration ")
+    assert "calibration-" in edgecnn("cache", "list").out
     done = subprocess.run([*command, "cut.onnx"], check=True, capture_output=True, text=True)
     assert re.search(r"resume +\d+ of 102 images were done before", done.stdout)
     assert not list(Path("cache/unfinished").iterdir())

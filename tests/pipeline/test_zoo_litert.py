@@ -61,7 +61,8 @@ def test_a_network_answers_as_in_onnxruntime(
         off_db = sqnr_db(plain, wanted)
         with load(int8, engine="litert", threads=1, check=False) as model:
             found = model.verify()
-        assert found.answered == found.expected
+        if spec.task != "segmentation":  # no pixel of a map leads
+            assert found.answered == found.expected
         assert found.passed or off_db < GOLDEN_DB + SHORT_OF_RIGHT_DB, "random weights alone fail"
         assert sqnr_db(wanted, given) > off_db - SHORT_OF_RIGHT_DB
         assert sqnr_db(plain, given) > off_db - SHORT_OF_RIGHT_DB
