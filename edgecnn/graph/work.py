@@ -25,8 +25,8 @@ _SCALED = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True, slots=True)
-class LayerWork:
-    """One layer: its multiply-accumulates, and the values of its input, output and parameters."""
+class NodeWork:
+    """One node: its multiply-accumulates, and the values of its input, output and parameters."""
 
     kind: Kind
     macs: int
@@ -44,7 +44,7 @@ class Size:
     macs: int | None
 
 
-def work_of(path: Path) -> tuple[LayerWork, ...]:
+def work_of(path: Path) -> tuple[NodeWork, ...]:
     """The layers of a file; raises what loading it raises, GraphError where shapes are open.
 
     Activations, sums and joins are left out: engines do them on the way out of a layer.
@@ -76,7 +76,7 @@ def size_of(path: Path) -> Size:
     return Size(_parameters(model), macs)
 
 
-def _works(model: ModelProto, path: Path) -> tuple[LayerWork, ...]:
+def _works(model: ModelProto, path: Path) -> tuple[NodeWork, ...]:
     model = infer_shapes(model)
     shapes = shapes_of(model) | {
         tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer
@@ -84,7 +84,7 @@ def _works(model: ModelProto, path: Path) -> tuple[LayerWork, ...]:
     return tuple(_layers(model, shapes, path))
 
 
-def _layers(model: ModelProto, shapes: Mapping[str, Shape], path: Path) -> Iterator[LayerWork]:
+def _layers(model: ModelProto, shapes: Mapping[str, Shape], path: Path) -> Iterator[NodeWork]:
     for node in model.graph.node:
         if node.op_type in _WEIGHTS or node.op_type in _POOLS:
             weight = node.input[_WEIGHTS.get(node.op_type, 0)]
@@ -94,12 +94,12 @@ def _layers(model: ModelProto, shapes: Mapping[str, Shape], path: Path) -> Itera
 
 def _work(
     node: NodeProto, source: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...]
-) -> LayerWork:
+) -> NodeWork:
     moved = math.prod(source) + math.prod(output)
     if node.op_type in _POOLS:
-        return LayerWork("other", 0, moved)
+        return NodeWork("other", 0, moved)
     macs = _macs(node, source, weight, output)
-    return LayerWork(_kind(node, weight), macs, moved + math.prod(weight))
+    return NodeWork(_kind(node, weight), macs, moved + math.prod(weight))
 
 
 def _macs(

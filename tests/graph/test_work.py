@@ -10,7 +10,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgecnn.errors import GraphError
-from edgecnn.graph.work import LayerWork, Size, size_of, work_of
+from edgecnn.graph.work import NodeWork, Size, size_of, work_of
 from tests.toy import Net, depthwise
 
 
@@ -56,9 +56,9 @@ def test_each_layer_is_counted_once_and_activations_not(tmp_path: Path) -> None:
     maps = net.relu(net.conv("image", 4, strides=[2, 2]))
     file = saved(net.model(net.head(maps)), tmp_path)
     conv, pool, linear = work_of(file)
-    assert conv == LayerWork("dense", 3 * 9 * 4 * 16, 3 * 64 + 4 * 3 * 9 + 4 * 16)
-    assert pool == LayerWork("other", 0, 64 + 4)
-    assert linear == LayerWork("linear", 40, 4 + 40 + 10)
+    assert conv == NodeWork("dense", 3 * 9 * 4 * 16, 3 * 64 + 4 * 3 * 9 + 4 * 16)
+    assert pool == NodeWork("other", 0, 64 + 4)
+    assert linear == NodeWork("linear", 40, 4 + 40 + 10)
 
 
 def test_convolutions_are_told_apart(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_transposed_convolution_works_where_its_input_is(tmp_path: Path) -> No
     macs = 3 * 8 * 4 * 36
     assert size_of(saved(model, tmp_path)) == Size(3 * 8 * 4, macs)
     assert work_of(tmp_path / "net.onnx") == (
-        LayerWork("dense", macs, 3 * 36 + 8 * 144 + 3 * 8 * 4),
+        NodeWork("dense", macs, 3 * 36 + 8 * 144 + 3 * 8 * 4),
     )
 
 

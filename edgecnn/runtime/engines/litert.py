@@ -77,7 +77,10 @@ def open_model(path: Path, *, sha256: str, threads: int | None = None) -> Litert
 
 
 class LitertEngine:
-    """A model that LiteRT has loaded, its tensors allocated."""
+    """A model that LiteRT has loaded, its tensors allocated, open sizes as 1.
+
+    `provider` says what XNNPACK runs and what it does not, `graph` where the model came from.
+    """
 
     def __init__(self, interpreter: Any, *, graph: str, threads: int) -> None:
         self._interpreter = interpreter
@@ -85,32 +88,15 @@ class LitertEngine:
             tuple((_spec(item), int(item["index"])) for item in details)
             for details in (interpreter.get_input_details(), interpreter.get_output_details())
         )
-        self._told = {
+        self.name = NAME
+        self.inputs = tuple(spec for spec, _ in self._inputs)
+        self.outputs = tuple(spec for spec, _ in self._outputs)
+        self.facts: Mapping[str, str] = {
             "engine": f"{NAME} {_version()}",
             "provider": _placement(interpreter),
             "threads": str(threads),
             "graph": graph,
         }
-
-    @property
-    def name(self) -> str:
-        """`litert`."""
-        return NAME
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's inputs, open sizes as 1."""
-        return tuple(spec for spec, _ in self._inputs)
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The graph's outputs, open sizes as 1."""
-        return tuple(spec for spec, _ in self._outputs)
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        """Version, what XNNPACK runs and what it does not, threads, where the model came from."""
-        return self._told
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Run once; raises EngineError with LiteRT's reason."""
