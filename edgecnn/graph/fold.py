@@ -1,7 +1,8 @@
 """Fold what inference does not need into the layers around it, before anything is quantized.
 
-After `fold` a convolution carries its batch normalization, its padding and a bias, and nothing is
-left that only copies. The numbers stay those of the source up to float rounding.
+After `fold` a convolution carries its batch normalization, its padding and a bias, an activation
+function stands right behind its layer, and nothing is left that only copies. The numbers stay those
+of the source up to float rounding.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from onnx import ModelProto, NodeProto
 
+from edgecnn.graph.activation import FUNCTIONS
 from edgecnn.graph.model_io import infer_shapes, shapes_of
 from edgecnn.graph.wiring import (
     FloatArray,
@@ -22,6 +24,7 @@ from edgecnn.graph.wiring import (
     number,
     put_constant,
     set_attribute,
+    set_nodes,
     wiring,
 )
 
@@ -36,6 +39,7 @@ def fold(model: ModelProto) -> ModelProto:
     _pads_into_convolutions(model)
     _give_biases(model)
     _affine_into_layers(model)
+    _functions_before_joins(model)
     _norms_to_convolutions(model)
     drop_unused(model)
     return infer_shapes(model)
@@ -214,6 +218,41 @@ _AFFINE: dict[str, Callable[[NodeProto, Wiring, int], tuple[FloatArray, FloatArr
     "Add": _added,
     "Mul": _multiplied,
 }
+
+
+def _functions_before_joins(model: ModelProto) -> None:
+    """Relu or Clip behind a Concat becomes one on each part, where the layers before absorb it."""
+    edges = wiring(model)
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        join = edges.producers.get(node.input[0]) if node.op_type in FUNCTIONS else None
+        if join is None or not _joins_layers(join, edges):
+            nodes.append(node)
+            continue
+        parts = dict.fromkeys(join.input)
+        place = nodes.index(join)
+        nodes[place:place] = [_on_part(node, part) for part in parts]
+        join.input[:] = [f"{part}_bounded" for part in join.input]
+        join.output[0] = node.output[0]
+    set_nodes(model, nodes)
+
+
+def _joins_layers(node: NodeProto, edges: Wiring) -> bool:
+    """Whether a Concat joins nothing but what layers make for it, and one node reads it."""
+    makers = [edges.producers.get(part) for part in node.input]
+    return (
+        node.op_type == "Concat"
+        and edges.only_consumer(node.output[0]) is not None
+        and all(maker is not None and maker.op_type in LAYERS for maker in makers)
+        and all(edges.only_consumer(part) is node for part in node.input)
+    )
+
+
+def _on_part(function: NodeProto, part: str) -> NodeProto:
+    copy = NodeProto()
+    copy.CopyFrom(function)
+    copy.name, copy.input[0], copy.output[0] = f"{function.name}_{part}", part, f"{part}_bounded"
+    return copy
 
 
 def _norms_to_convolutions(model: ModelProto) -> None:

@@ -50,6 +50,44 @@ def test_a_convolution_with_two_readers_keeps_its_output() -> None:
     np.testing.assert_allclose(answers(folded(model)), answers(model), atol=1e-4)
 
 
+def behind_a_join(second: str, function: str) -> ModelProto:
+    """Two convolutions, the second of which may have a pool or another reader, then a function."""
+    net = toy.Net(seed=4)
+    maps = net.relu(net.conv("image", 8))
+    parts = [net.conv(maps, 8), net.conv(maps, 8, 1)]
+    if second == "pooled":
+        parts[1] = net.node("AveragePool", parts[1], kernel_shape=[3, 3], pads=[1] * 4)
+    both = net.node("Concat", *parts, axis=1)
+    net._channels[both] = 16
+    bounded = getattr(net, function)(both)
+    if second == "read twice":
+        bounded = net.node("Concat", bounded, parts[1], axis=1)
+        net._channels[bounded] = 24
+    return net.model(net.head(net.conv(bounded, 8)))
+
+
+@pytest.mark.parametrize("function", ["relu", "relu6"])
+def test_a_function_behind_a_join_goes_to_the_layers_before_it(function: str) -> None:
+    """There they absorb it, and what is joined can have one scale."""
+    model = behind_a_join("", function)
+    made = folded(model)
+    makers = {name: node.op_type for node in made.graph.node for name in node.output}
+    (join,) = (node for node in made.graph.node if node.op_type == "Concat")
+    assert {makers[part] for part in join.input} == {"Relu" if function == "relu" else "Clip"}
+    assert len(made.graph.node) == len(model.graph.node) + 1
+    np.testing.assert_allclose(answers(made), answers(model), atol=1e-4)
+
+
+@pytest.mark.parametrize("second", ["pooled", "read twice"])
+def test_it_stays_where_a_part_is_no_layer_or_has_another_reader(second: str) -> None:
+    model = behind_a_join(second, "relu")
+    made = folded(model)
+    joins = [node for node in made.graph.node if node.op_type == "Concat"]
+    makers = {name: node.op_type for node in made.graph.node for name in node.output}
+    assert makers[joins[0].input[0]] == "Conv"
+    np.testing.assert_allclose(answers(made), answers(model), atol=1e-4)
+
+
 def test_padding_goes_into_convolutions() -> None:
     net = toy.Net()
     pads = net.constant(np.array([0, 0, 0, 0, 0, 0, 1, 1], np.int64))
