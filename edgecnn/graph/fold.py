@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from onnx import ModelProto, NodeProto
 
+from edgecnn.errors import GraphError
 from edgecnn.graph.activation import FUNCTIONS
 from edgecnn.graph.model_io import infer_shapes, shapes_of
 from edgecnn.graph.wiring import (
@@ -32,7 +33,10 @@ LAYERS = ("Conv", "Gemm")  # what can take a scale and an offset for each output
 
 
 def fold(model: ModelProto) -> ModelProto:
-    """The folded model; the argument, in normal form (`read_model`), is changed in place."""
+    """The folded model; the argument, in normal form (`read_model`), is changed in place.
+
+    Raises GraphError where a batch norm divides by no number.
+    """
     _drop_copies(model)
     _matmul_to_gemm(model)
     _plain_gemm(model)
@@ -176,13 +180,19 @@ def _scale_layer(
 
 
 def _norm(node: NodeProto, edges: Wiring, channels: int) -> tuple[FloatArray, FloatArray] | None:
-    """Scale and offset of a BatchNormalization at inference."""
+    """Scale and offset of a BatchNormalization at inference; raises GraphError."""
     if len(node.input) != 5 or any(name not in edges.constants for name in node.input[1:]):
         return None
     gamma, beta, mean, variance = (edges.value(name).astype(np.float64) for name in node.input[1:])
     if gamma.size != channels:
         return None
-    scale = gamma / np.sqrt(variance + number(node, "epsilon", 1e-5))
+    variance = variance + number(node, "epsilon", 1e-5)
+    if not (variance > 0).all():
+        raise GraphError(
+            f"the batch norm {node.name!r} has a variance of zero or below it",
+            hint="train or export again",
+        )
+    scale = gamma / np.sqrt(variance)
     return scale.astype(np.float32), (beta - mean * scale).astype(np.float32)
 
 

@@ -60,10 +60,17 @@ def _is_quantized(op_type: str) -> bool:
 
 def _check_input(model: ModelProto) -> None:
     inputs = model.graph.input
-    if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
+    if len(inputs) != 1:
         raise GraphError(
-            f"the model has {len(inputs)} inputs; one in float32 is what can be quantized",
+            f"the model has {len(inputs)} inputs; one is what can be quantized",
             hint="export the part of it that takes the image",
+        )
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind != TensorProto.FLOAT:
+        raise GraphError(
+            f"the model's input {inputs[0].name!r} is {TensorProto.DataType.Name(kind).lower()};"
+            " float32 is what can be quantized",
+            hint="export the FP32 network, without what converts the image",
         )
 
 

@@ -44,8 +44,14 @@ def find_shifted(
         return (
             (moved or tensor in made)
             and tensor not in edges.outputs
-            and all(node.name in movers or node.name in takers for node in readers)
+            and all(node.name in takers or moves_on(node, tensor) for node in readers)
         )
+
+    def moves_on(node: NodeProto, tensor: str) -> bool:
+        """Whether what a node makes of a tensor has its scale, and so its shift."""
+        root = shared.get(tensor, tensor)
+        alike = all(shared.get(name, name) == root for name in node.output)
+        return node.name in movers and alike
 
     return frozenset(name for group in groups.values() if all(map(fits, group)) for name in group)
 

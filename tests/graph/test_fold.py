@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
+from edgecnn.errors import GraphError
 from edgecnn.graph.fold import fold
 from edgecnn.graph.normal import read_model
 from tests import toy
@@ -41,6 +42,14 @@ def test_a_norm_with_no_convolution_before_it_becomes_one() -> None:
     assert ops(folded(model))["Conv"] == 3
     assert ops(folded(model))["BatchNormalization"] == 0
     np.testing.assert_allclose(answers(folded(model)), answers(model), atol=1e-4)
+
+
+def test_a_norm_that_divides_by_no_number_is_refused() -> None:
+    net = toy.Net()
+    maps = net.norm(net.conv("image", 8))
+    net.weights[net.nodes[-1].input[4]][2] = -1
+    with pytest.raises(GraphError, match="variance"):
+        folded(net.model(net.head(maps)))
 
 
 def test_a_convolution_with_two_readers_keeps_its_output() -> None:

@@ -116,10 +116,14 @@ def test_weights_that_are_no_numbers_are_refused_by_name(bad: float) -> None:
         read_model(model)
 
 
-def test_two_inputs_or_control_flow_are_refused() -> None:
+def test_other_inputs_and_control_flow_are_refused() -> None:
     model = toy.plain()
     model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
     with pytest.raises(GraphError, match="2 inputs"):
+        read_model(model)
+    model = toy.plain()
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    with pytest.raises(GraphError, match="input 'image' is uint8"):
         read_model(model)
     model = toy.plain()
     body = helper.make_graph([], "body", [], [])

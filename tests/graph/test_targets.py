@@ -182,13 +182,18 @@ def test_what_a_function_bounds_after_it_is_joined_is_rounded_once_too(target: s
     assert sqnr_db(answers(model), answers(int8)) > 25
 
 
+@pytest.mark.parametrize("part", ["AveragePool", "Relu"])
 @pytest.mark.parametrize("target", ["onnxruntime-x86", "tensorrt"])
-def test_a_function_that_must_stay_behind_a_join_bounds_the_whole(target: str) -> None:
-    """A pool absorbs none, so there is nowhere to move it to."""
+def test_a_function_that_must_stay_behind_a_join_bounds_the_whole(part: str, target: str) -> None:
+    """One part cannot absorb it; that from a ReLU must not be shifted, for the join is float."""
     net = toy.Net(seed=14)
     maps = net.relu(net.conv("image", 8))
-    pooled = net.node("AveragePool", net.conv(maps, 8), kernel_shape=[3, 3], pads=[1] * 4)
-    both = net.node("Concat", net.conv(maps, 8, 1), pooled, axis=1)
+    first = net.conv(maps, 8)
+    if part == "Relu":
+        first = net.relu(first)
+    else:
+        first = net.node(part, first, kernel_shape=[3, 3], pads=[1] * 4)
+    both = net.node("Concat", first, net.conv(maps, 8, 1), axis=1)
     net._channels[both] = 16
     model = net.model(net.head(net.relu(net.conv(net.relu(both), 8))))
     int8 = quantize_model(model, IMAGES, target=target, method="mse", effort="fast").model
