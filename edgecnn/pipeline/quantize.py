@@ -73,7 +73,7 @@ def quantize(
     quantized, outcome = task.quantized()
     with Sealed(quantized, _draft(source, contract, images, quantized, options), target) as sealed:
         verification = task.verified(quantized, sealed, outcome)
-        tell_check(verification, contract, narrator)
+        tell_check(verification, contract, narrator, effort=options.effort)
         if outcome is not None and options.budget is not None:
             tell(outcome, narrator, accept_loss=options.budget.accept_loss)
             check_held(outcome, accept_loss=options.budget.accept_loss)

@@ -106,12 +106,14 @@ class Sealed:
         return contract
 
 
-def tell_check(verification: Verification, contract: Contract, narrator: Narrator) -> None:
-    """Say how near the file is to FP32 and where it loses most."""
+def tell_check(
+    verification: Verification, contract: Contract, narrator: Narrator, *, effort: str
+) -> None:
+    """Say how near the file is to FP32, where it loses most, and what would help."""
     proof, worst = verification.proof, verification.worst
     where = f"INT8 against FP32 on {proof.images} images kept aside: SQNR {proof.sqnr_db:.1f} dB, "
     if verification.boxes is not None:
-        _tell_boxes(verification.boxes, where, contract, narrator)
+        _tell_boxes(verification.boxes, where, contract, narrator, effort=effort)
     else:
         narrator.line("check", f"{where}{agreement(proof)}")
     if worst is not None:
@@ -120,25 +122,29 @@ def tell_check(verification: Verification, contract: Contract, narrator: Narrato
     classes = verification.boxes is None and proof.cosine is None
     if classes and proof.agreement < WARN_AGREEMENT:
         narrator.warn(
-            f"top-1 agreement with FP32 is only {proof.agreement:.1%}: {remedy(contract)}"
+            f"top-1 agreement with FP32 is only {proof.agreement:.1%}: {remedy(contract, effort)}"
         )
 
 
-def remedy(contract: Contract) -> str:
+def remedy(contract: Contract, effort: str) -> str:
     """What to do about answers that INT8 does not share; no images help random weights."""
     if contract.random_weights:
         return "its weights are random, so that agreement says little"
-    return "more or better calibration images may help"
+    more = "--effort default mends more, and " if effort == "fast" else ""
+    return f"{more}more or better calibration images may help"
 
 
-def _tell_boxes(boxes: BoxCheck, where: str, contract: Contract, narrator: Narrator) -> None:
+def _tell_boxes(
+    boxes: BoxCheck, where: str, contract: Contract, narrator: Narrator, *, effort: str
+) -> None:
     narrator.line(
         "check",
         f"{where}{boxes.found} of {boxes.boxes} boxes above {LEAST_SCORE:g} found again "
         f"(IoU {LEAST_IOU:g} or more), {boxes.extra} more of its own",
     )
     if boxes.share is None:
-        advice = remedy(contract) if contract.random_weights else "use images with objects"
+        advice = remedy(contract, effort) if contract.random_weights else "use images with objects"
         narrator.warn(f"FP32 finds nothing on the images kept aside: {advice}")
     elif boxes.share < WARN_BOXES:
-        narrator.warn(f"only {boxes.share:.1%} of FP32's boxes are found again: {remedy(contract)}")
+        advice = remedy(contract, effort)
+        narrator.warn(f"only {boxes.share:.1%} of FP32's boxes are found again: {advice}")

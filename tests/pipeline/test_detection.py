@@ -211,8 +211,10 @@ def test_agreement_of_random_weights_is_no_fault_of_the_images() -> None:
     drawn = Contract(
         inputs, outputs, Preprocess(size=(32, 32)), provenance={"weights": {"source": "random"}}
     )
-    assert "its weights are random" in remedy(drawn)
-    assert "calibration images" in remedy(replace(drawn, provenance={}))
+    assert "its weights are random" in remedy(drawn, "fast")
+    trained = replace(drawn, provenance={})
+    assert remedy(trained, "default").startswith("more or better calibration images")
+    assert "--effort default" in remedy(trained, "fast")
 
 
 @with_nanodet
