@@ -99,7 +99,9 @@ def _link(edges: Wiring, plan: Plan, layer: Layer) -> Link | None:
     after = edges.only_consumer(between)
     if after is not None and after.op_type == "Concat" and attribute(after, "axis") == 1:
         by_output = {layer.output: layer for layer in plan.layers}
-        parts = [by_output.get(n) for n in after.input if edges.only_consumer(n) is after]
+        # One that is joined twice counts once: it cannot be scaled in two ways.
+        joined = dict.fromkeys(after.input)
+        parts = [by_output.get(n) for n in joined if edges.only_consumer(n) is after]
         firsts = tuple(part for part in parts if part is not None)
         if len(firsts) < len(after.input):
             return None

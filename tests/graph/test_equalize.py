@@ -103,3 +103,11 @@ def test_what_an_add_or_an_output_reads_is_left_alone() -> None:
     folded, plan = planned(toy.residual())
     readers = {node.input[0] for node in folded.graph.node if node.op_type != "Conv"}
     assert not readers.intersection(link.between for link in find_links(folded, plan))
+
+
+def test_what_is_joined_with_itself_is_left_alone() -> None:
+    net = toy.Net(seed=11)
+    part = net.relu(uneven(net, net.conv("image", 8)))
+    both = net.node("Concat", part, part, axis=1)
+    net._channels[both] = 16
+    assert not find_links(*planned(net.model(net.head(net.relu(net.conv(both, 8))))))
