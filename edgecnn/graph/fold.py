@@ -236,7 +236,8 @@ def _functions_before_joins(model: ModelProto) -> None:
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         join = edges.producers.get(node.input[0]) if node.op_type in FUNCTIONS else None
-        if join is None or not _joins_layers(join, edges):
+        fixed = edges.constants.keys() >= set(filter(None, node.input[1:]))
+        if join is None or not fixed or not _joins_layers(join, edges):
             nodes.append(node)
             continue
         parts = dict.fromkeys(join.input)

@@ -97,6 +97,16 @@ def test_it_stays_where_a_part_is_no_layer_or_has_another_reader(second: str) ->
     np.testing.assert_allclose(answers(made), answers(model), atol=1e-4)
 
 
+def test_a_bound_that_is_computed_stays_behind_the_join() -> None:
+    net = toy.Net(seed=5)
+    maps = net.relu(net.conv("image", 8))
+    both = net.node("Concat", net.conv(maps, 8), net.conv(maps, 8), axis=1)
+    net._channels[both] = 16
+    bound = net.node("ReduceMax", maps, keepdims=0)
+    model = net.model(net.head(net.conv(net.node("Clip", both, "", bound), 8)))
+    np.testing.assert_allclose(answers(folded(model)), answers(model), atol=1e-4)
+
+
 def test_padding_goes_into_convolutions() -> None:
     net = toy.Net()
     pads = net.constant(np.array([0, 0, 0, 0, 0, 0, 1, 1], np.int64))
