@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecnn.contract import Contract, to_json
+from edgecnn.contract import Contract
+from edgecnn.contract_json import to_json
 from edgecnn.datasets.images import read_image
 from edgecnn.errors import ContractError, DataError, EdgecnnError
 from edgecnn.onnxfile import read_contract, write_contract
