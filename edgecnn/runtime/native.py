@@ -1,9 +1,7 @@
 """The compiled helper: `resize.c`, built on the device that runs it and kept in the cache.
 
 NumPy alone does everything; where the helper was built, `preprocess` goes through it, in the camera
-as in calibration, evaluation and profiling. The two are equal bit by bit where BLAS adds pixel by
-pixel with fused rounding, as OpenBLAS does; elsewhere sums that are a half but for their rounding
-may fall on the other side: by 1 of 255, in less than 1 % of the pixels.
+as in calibration, evaluation and profiling. The two are equal bit by bit, since both add exactly.
 """
 
 from __future__ import annotations
@@ -26,13 +24,15 @@ from edgecnn.errors import EngineError
 from edgecnn.files import sha256_of_key
 from edgecnn.runtime import cache
 from edgecnn.runtime.facts import cpu_flags
-from edgecnn.runtime.resampling import Axis, plan
+from edgecnn.runtime.resampling import WEIGHT_BITS, Axis, plan
 
 OFF = "EDGECNN_NO_HELPER"
 
 _SOURCE = "resize.c"
 _LIBRARY = "resize.so"
-_FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-shared")
+_FLAGS = (
+    "-O3", "-march=native", "-std=gnu11", "-fPIC", "-shared", f"-DWEIGHT_BITS={WEIGHT_BITS}",
+)  # fmt: skip
 _LIMIT_S = 120
 _REACH = 6  # pixels that loads reach behind the last tap, and some
 
@@ -139,7 +139,6 @@ class _CAxis(ctypes.Structure):
     _fields_ = (
         ("outputs", ctypes.c_int32),
         ("taps", ctypes.c_int32),
-        ("overshoots", ctypes.c_int32),
         ("first", ctypes.c_void_p),
         ("weights", ctypes.c_void_p),
     )
@@ -157,20 +156,19 @@ class _Packed:
 @lru_cache(maxsize=256)
 def _axes(height: int, width: int, spec: Preprocess) -> tuple[_Packed, _Packed]:
     resampling = plan(height, width, spec)
-    return _packed(resampling.horizontal, fours=True), _packed(resampling.vertical)
+    return _packed(resampling.horizontal), _packed(resampling.vertical)
 
 
-def _packed(axis: Axis, *, fours: bool = False) -> _Packed:
-    """Every output with as many taps as the widest has; `fours`: a multiple of four."""
-    rows = axis.rows or ()
-    taps = max((len(values) for _, values in rows), default=0)
-    taps = -(-taps // 4) * 4 if fours else taps
+def _packed(axis: Axis) -> _Packed:
+    """Every output with as many taps as the widest has, an even number."""
+    rows = axis.rows or tuple((index, np.ones(1)) for index in range(axis.size))
+    taps = max(len(values) for _, values in rows)
+    taps += taps % 2
     first = np.array([begin for begin, _ in rows], dtype=np.int32)
-    weights = np.zeros((len(rows), taps), dtype=np.float32)
+    weights = np.zeros((len(rows), taps), dtype=np.int16)
     for index, (_, values) in enumerate(rows):
-        weights[index, : len(values)] = values
-    overshoots = bool((weights < 0).any())
-    structure = _CAxis(len(rows), taps, overshoots, _address(first), _address(weights))
+        weights[index, : len(values)] = values * 2**WEIGHT_BITS
+    structure = _CAxis(len(rows), taps, _address(first), _address(weights))
     return _Packed(ctypes.addressof(structure), taps, (structure, first, weights))
 
 

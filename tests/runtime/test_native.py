@@ -46,16 +46,8 @@ def numpys(image: Image, spec: Preprocess) -> tuple[Image, np.ndarray]:
 def assert_same_pixels(image: Image, spec: Preprocess) -> None:
     pixels, tensor = numpys(image, spec)
     assert native.helper() is not None
-    ours = resized(image, spec)
-    difference = np.abs(ours.astype(np.int16) - pixels)
-    assert difference.max(initial=0) <= 1
-    assert np.count_nonzero(difference) <= max(2, difference.size // 100)
-    if spec.color != "GRAY":
-        exact = Preprocess(
-            size=spec.size, color=spec.color, mean=spec.mean, std=spec.std, layout=spec.layout
-        )
-        np.testing.assert_array_equal(preprocess(ours, exact), numpys(ours, exact)[1])
-    assert np.abs(preprocess(image, spec) - tensor).max() <= 1.01 / 255 / min(spec.std)
+    np.testing.assert_array_equal(resized(image, spec), pixels)
+    np.testing.assert_array_equal(preprocess(image, spec), tensor)
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,8 +60,9 @@ def assert_same_pixels(image: Image, spec: Preprocess) -> None:
     color=st.sampled_from(["RGB", "BGR"]),
     layout=st.sampled_from(["NCHW", "NHWC"]),
     pad=st.none() | st.just(114),
+    steps=st.tuples(st.sampled_from([-2, -1, 1, 2]), st.sampled_from([-2, -1, 1, 2])),
 )
-def test_it_agrees_with_numpy_on_any_geometry(
+def test_it_agrees_with_numpy_on_any_geometry_anywhere_in_memory(
     built: Path,
     height: int,
     width: int,
@@ -79,10 +72,12 @@ def test_it_agrees_with_numpy_on_any_geometry(
     color: str,
     layout: str,
     pad: int | None,
+    steps: tuple[int, int],
 ) -> None:
-    image = np.random.default_rng(height * 301 + width).integers(
+    whole = np.random.default_rng(height * 301 + width).integers(
         0, 256, (height, width, 3), dtype=np.uint8
     )
+    image = whole[:: steps[0], :: steps[1]]
     spec = Preprocess(
         size=size,
         resize=None if more is None or pad is not None else max(size) + more,
@@ -121,8 +116,7 @@ def test_rows_may_lie_anywhere_in_memory(built: Path) -> None:
     spec = Preprocess(size=(24, 24))
     one_row = np.broadcast_to(frame[:1], frame.shape)
     for view in (frame[::-1], frame[:, ::-1], frame[::2], frame[3:, 5:], one_row, frame[:1]):
-        difference = np.abs(resized(view, spec).astype(int) - resized(view.copy(), spec))
-        assert difference.max() <= 1
+        np.testing.assert_array_equal(resized(view, spec), resized(view.copy(), spec))
     upside_down = np.frombuffer(bytes(64 * 96 * 3), np.uint8).reshape(64, 96, 3)[::-1]
     assert native.helper().resize(upside_down, spec) is None, "loads would reach behind its end"  # type: ignore[union-attr]
 
