@@ -31,7 +31,8 @@ OFF = "EDGECNN_NO_HELPER"
 _SOURCE = "resize.c"
 _LIBRARY = "resize.so"
 _FLAGS = (
-    "-O3", "-march=native", "-std=gnu11", "-fPIC", "-shared", f"-DWEIGHT_BITS={WEIGHT_BITS}",
+    "-O3", "-march=native", "-std=gnu11", "-ffp-contract=off", "-fPIC", "-shared",
+    f"-DWEIGHT_BITS={WEIGHT_BITS}",
 )  # fmt: skip
 _LIMIT_S = 120
 _REACH = 6  # pixels that loads reach behind the last tap, and some
@@ -119,20 +120,17 @@ class Helper:
     ) -> None:
         """As NumPy does, bit by bit, into `out`; `backwards` takes the last channel first."""
         self._normalise(
-            _address(pixels), pixels.shape[0] * pixels.shape[1], _address(_tables(spec)),
+            _address(pixels), pixels.shape[0] * pixels.shape[1], _address(_factors(spec)),
             spec.layout == "NCHW", backwards, _address(out),
         )  # fmt: skip
 
 
 @lru_cache(maxsize=16)
-def _tables(spec: Preprocess) -> NDArray[np.float32]:
-    """What each of 256 values becomes, (3, 256); the arithmetic of `preprocess` itself."""
-    values = np.arange(256, dtype=np.uint8)
-    tables = np.empty((3, 256), dtype=np.float32)
-    for table, mean, std in zip(tables, spec.mean, spec.std, strict=True):
-        np.multiply(values, np.float32(spec.scale / std), out=table)
-        table -= np.float32(mean / std)
-    return tables
+def _factors(spec: Preprocess) -> NDArray[np.float32]:
+    """Scale and shift of the three channels, (2, 3), rounded as `preprocess` rounds them."""
+    scales = [spec.scale / std for std in spec.std]
+    shifts = [mean / std for mean, std in zip(spec.mean, spec.std, strict=True)]
+    return np.array((scales, shifts), dtype=np.float32)
 
 
 class _CAxis(ctypes.Structure):

@@ -270,18 +270,19 @@ int edgecnn_resize(const uint8_t *image, int32_t height, int32_t width, ptrdiff_
     return 0;
 }
 
-/* Each of `pixels` RGB pixels through one table of 256 floats a channel. `planar`: channel by
- * channel, else pixel by pixel. `backwards`: the first channel out is the last one in. */
-void edgecnn_normalise(const uint8_t *image, size_t pixels, const float *tables, int32_t planar,
-                       int32_t backwards, float *out) {
+/* Each of `pixels` RGB pixels times three scales, less three shifts, which follow them in `factors`;
+ * two roundings, as NumPy has them, for which native.py forbids the compiler to fuse. `planar`: channel
+ * by channel, else pixel by pixel. `backwards`: the first channel out is the last one in. */
+void edgecnn_normalise(const uint8_t *image, size_t pixels, const float *factors, int32_t planar,
+                       int32_t backwards, float *restrict out) {
     for (int channel = 0; channel < 3; channel++) {
-        const float *table = tables + 256 * channel;
+        const float scale = factors[channel], shift = factors[3 + channel];
         const uint8_t *from = image + (backwards ? 2 - channel : channel);
         if (planar)
             for (size_t i = 0; i < pixels; i++)
-                out[channel * pixels + i] = table[from[3 * i]];
+                out[channel * pixels + i] = (float)from[3 * i] * scale - shift;
         else
             for (size_t i = 0; i < pixels; i++)
-                out[3 * i + channel] = table[from[3 * i]];
+                out[3 * i + channel] = (float)from[3 * i] * scale - shift;
     }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -20,13 +21,13 @@ from edgecnn.errors import EngineError
 from edgecnn.runtime import native
 from edgecnn.runtime.preprocess import Image, preprocess, resized
 
-HAS_COMPILER = any(shutil.which(name) for name in ("cc", "gcc", "clang"))
+COMPILER = next(filter(shutil.which, ("cc", "gcc", "clang")), "")
 FILTERS: tuple[Filter, ...] = ("nearest", "box", "bilinear", "bicubic", "lanczos")
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    if not HAS_COMPILER:
+    if not COMPILER:
         pytest.skip("needs a C compiler")
     with pytest.MonkeyPatch.context() as patch:
         cache = tmp_path_factory.mktemp("cache")
@@ -96,6 +97,18 @@ def test_it_agrees_on_a_camera_frame(built: Path, filter_: Filter) -> None:
     frame = next(natural_images(1, height=480, width=640, seed=1))
     assert_same_pixels(frame, Preprocess(size=(224, 224), resize=256, filter=filter_))
     assert_same_pixels(frame[7:-9, 11:-13], Preprocess(size=(224, 224), filter=filter_))
+
+
+def test_plain_c_says_what_the_processors_own_way_says(built: Path, tmp_path: Path) -> None:
+    """For processors that have neither AVX2 nor NEON."""
+    library = tmp_path / "plain.so"
+    command = [COMPILER, *native._FLAGS, "-O1", "-U__AVX2__", "-U__ARM_NEON", "-x", "c", "-"]
+    subprocess.run([*command, "-o", str(library)], input=native._source(), check=True)
+    plain = native.Helper(ctypes.CDLL(str(library)))
+    frame = next(natural_images(1, height=90, width=131, seed=4))
+    for filter_ in FILTERS:
+        spec = Preprocess(size=(29, 37), filter=filter_)
+        np.testing.assert_array_equal(plain.resize(frame, spec), resized(frame, spec))
 
 
 @pytest.mark.parametrize("side", [1, 2, 7, 8, 9, 30])

@@ -45,7 +45,7 @@ _LIBRARIES = {
     "picamera2": (
         "picamera",
         "picamera2",
-        "apt install python3-picamera2, and a venv that sees it",
+        "apt install python3-picamera2 (of a Jetson python3-gi), and a venv that sees it",
     ),
     "gstreamer": ("gstreamer", "gi", "apt install python3-gi gstreamer1.0-plugins-good"),
 }
