@@ -22,6 +22,9 @@ from edgecnn.runtime import Camera, load
 from tests.clips import write_clip
 
 EACH = 200
+DEARER = pytest.mark.parametrize(
+    "seeds", [range(50), pytest.param(range(50, EACH), marks=pytest.mark.slow)]
+)
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 
 
@@ -77,7 +80,10 @@ def test_mutated_models_end_in_our_error_or_the_golden_check_judges_them(
     assert endings["error"] > EACH // 4
 
 
-def test_mutated_contracts_end_in_our_error_or_in_a_contract(lenet: Path, tmp_path: Path) -> None:
+@DEARER
+def test_mutated_contracts_end_in_our_error_or_in_a_contract(
+    lenet: Path, tmp_path: Path, seeds: range
+) -> None:
     contract = read_contract(lenet)
     text = to_json(contract)
     whole = tmp_path / "whole.onnx"
@@ -85,7 +91,7 @@ def test_mutated_contracts_end_in_our_error_or_in_a_contract(lenet: Path, tmp_pa
     data = whole.read_bytes()
     start = data.index(text.encode())
     refused = 0
-    for seed in range(EACH):
+    for seed in seeds:
         chance = random.Random(seed)
         changed = bytearray(text.encode())
         for _ in range(chance.randrange(1, 5)):
@@ -100,10 +106,11 @@ def test_mutated_contracts_end_in_our_error_or_in_a_contract(lenet: Path, tmp_pa
     assert refused > 0
 
 
-def test_mutated_images_end_in_our_error_or_in_pixels(tmp_path: Path) -> None:
+@DEARER
+def test_mutated_images_end_in_our_error_or_in_pixels(tmp_path: Path, seeds: range) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (37, 41, 3), dtype=np.uint8)
     refused = 0
-    for seed in range(EACH):
+    for seed in seeds:
         chance, buffer = random.Random(seed), io.BytesIO()
         Image.fromarray(pixels).save(buffer, FORMATS[seed % len(FORMATS)])
         path = tmp_path / f"mutated.{chance.choice(['png', 'jpg'])}"
@@ -116,13 +123,14 @@ def test_mutated_images_end_in_our_error_or_in_pixels(tmp_path: Path) -> None:
         else:
             assert image.ndim == 3, seed
             assert image.shape[2] == 3, seed
-    assert 0 < refused < EACH
+    assert 0 < refused < len(seeds)
 
 
-def test_mutated_clips_end_in_our_error_or_in_frames(tmp_path: Path) -> None:
+@DEARER
+def test_mutated_clips_end_in_our_error_or_in_frames(tmp_path: Path, seeds: range) -> None:
     clip = write_clip(tmp_path / "clip.mp4", count=8)
     data, refused = clip.read_bytes(), 0
-    for seed in range(EACH):
+    for seed in seeds:
         path = tmp_path / "mutated.mp4"
         path.write_bytes(mutated(data, random.Random(seed)))
         try:
@@ -132,4 +140,4 @@ def test_mutated_clips_end_in_our_error_or_in_frames(tmp_path: Path) -> None:
             assert path.name in str(error), seed
             assert error.hint, seed
             refused += 1
-    assert 0 < refused < EACH
+    assert 0 < refused < len(seeds)
