@@ -1,22 +1,19 @@
-"""The contract: what a model needs and promises, as one JSON document inside its ONNX file.
+"""The contract: what a model needs and promises; inside its ONNX file it is one JSON document.
 
 These are the words that all rooms share. Standard library only, so that any device can read them.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
-from edgecnn.detection import Detection, detection_from_dict
+from edgecnn.detection import Detection
 from edgecnn.errors import ContractError
-from edgecnn.melspectrogram import MelSpectrogram, melspectrogram_from_dict
+from edgecnn.melspectrogram import MelSpectrogram
 
-FORMAT = 1
 METADATA_KEY = "edgecnn"
 
 Color = Literal["RGB", "BGR", "GRAY"]
@@ -30,7 +27,7 @@ MAX_LABELS = 1_000_000
 
 _LARGEST = 1e6  # of scale, mean and std: beyond it float32 has nothing left for the pixels
 
-_DAMAGED = "export or quantize the model again; the contract is not meant to be edited by hand"
+DAMAGED = "export or quantize the model again; the contract is not meant to be edited by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +159,9 @@ class Golden:
     def __post_init__(self) -> None:
         height, width, channels = self.image_shape
         if channels != 3 or not (1 <= height <= 1024 and 1 <= width <= 1024):
-            raise ContractError(f"golden image of shape {self.image_shape}", hint=_DAMAGED)
+            raise ContractError(f"golden image of shape {self.image_shape}", hint=DAMAGED)
         if not self.top or not math.isfinite(self.tolerance) or self.tolerance < 0:
-            raise ContractError("golden check without answers or tolerance", hint=_DAMAGED)
+            raise ContractError("golden check without answers or tolerance", hint=DAMAGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,18 +183,18 @@ class Contract:
 
     def __post_init__(self) -> None:
         if not self.inputs or not self.outputs:
-            raise ContractError("contract without inputs or outputs", hint=_DAMAGED)
+            raise ContractError("contract without inputs or outputs", hint=DAMAGED)
         if self.task not in get_args(Task):
             raise ContractError(
                 f"unknown task {self.task!r}", hint="this file needs a newer edgecnn"
             )
         if len(self.labels) > MAX_LABELS:
-            raise ContractError(f"{len(self.labels)} labels", hint=_DAMAGED)
+            raise ContractError(f"{len(self.labels)} labels", hint=DAMAGED)
         if (self.task == "detection") != (self.detection is not None):
             raise ContractError(
                 f"task {self.task} {'without' if self.detection is None else 'with'} a description "
                 "of its boxes",
-                hint=_DAMAGED,
+                hint=DAMAGED,
             )
 
     @property
@@ -219,122 +216,3 @@ class Contract:
     def label(self, index: int) -> str:
         """The name of a class, or its number where there is no name."""
         return self.labels[index] if 0 <= index < len(self.labels) else f"class {index}"
-
-
-def to_json(contract: Contract) -> str:
-    """One line of JSON, the same bytes for the same contract."""
-    document = {"format": FORMAT, **dataclasses.asdict(contract)}
-    document["preprocess"] = preprocess_to_dict(contract.preprocess)
-    if contract.detection is None:
-        del document["detection"]
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def from_json(text: str, *, source: str = "contract") -> Contract:
-    """Read a contract; `source` names the file in errors.
-
-    Raises ContractError for anything that is not a whole and sane contract.
-    """
-    try:
-        document = _mapping(json.loads(text))
-        if document.get("format") != FORMAT:
-            raise ContractError(
-                f"contract of format {document.get('format')!r}, this edgecnn reads {FORMAT}",
-                hint="install the edgecnn version that wrote the file, or export it again",
-            )
-        return _contract(document)
-    except ContractError as error:
-        raise ContractError(f"{source}: {error}", hint=error.hint) from error
-    except _JSON_MISTAKES as error:
-        cause = " ".join(repr(error).split())[:80]
-        raise ContractError(f"{source}: damaged contract ({cause})", hint=_DAMAGED) from error
-
-
-_JSON_MISTAKES = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
-
-
-def _contract(document: dict[str, Any]) -> Contract:
-    golden, detection = document.get("golden"), document.get("detection")
-    return Contract(
-        inputs=tuple(_tensor_spec(item) for item in document["inputs"]),
-        outputs=tuple(_tensor_spec(item) for item in document["outputs"]),
-        preprocess=preprocess_from_dict(document["preprocess"]),
-        task=document["task"],
-        labels=tuple(_text(label) for label in document["labels"]),
-        golden=None if golden is None else _golden(golden),
-        provenance=_provenance(_mapping(document["provenance"])),
-        detection=None if detection is None else detection_from_dict(_mapping(detection)),
-    )
-
-
-def _tensor_spec(item: dict[str, Any]) -> TensorSpec:
-    return TensorSpec(
-        name=_text(item["name"]),
-        dtype=_text(item["dtype"]),
-        shape=tuple(_dimension(size) for size in item["shape"]),
-    )
-
-
-def preprocess_to_dict(spec: Preprocess) -> dict[str, Any]:
-    """As plain JSON values; what earlier files had no word for is there only if it says something.
-
-    So an older reader takes a file that needs nothing new, and refuses any other.
-    """
-    values = dataclasses.asdict(spec)
-    unsaid = [name for name in ("pad", "melspectrogram") if values[name] is None]
-    return {name: value for name, value in values.items() if name not in unsaid}
-
-
-def preprocess_from_dict(values: Mapping[str, Any]) -> Preprocess:
-    """A Preprocess from plain JSON or TOML values; raises ContractError or TypeError."""
-    known = {item.name for item in dataclasses.fields(Preprocess)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ContractError(f"unknown preprocessing {unknown[0]!r}", hint=_DAMAGED)
-    arguments: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-    }
-    if arguments.get("melspectrogram") is not None:
-        arguments["melspectrogram"] = melspectrogram_from_dict(_mapping(values["melspectrogram"]))
-    return Preprocess(**arguments)
-
-
-def _golden(item: dict[str, Any]) -> Golden:
-    height, width, channels = (int(side) for side in item["image_shape"])
-    return Golden(
-        image=_text(item["image"]),
-        image_shape=(height, width, channels),
-        top=tuple((int(index), float(value)) for index, value in item["top"]),
-        tolerance=float(item["tolerance"]),
-    )
-
-
-_Value = TypeVar("_Value")
-
-
-def _checked(value: object, kind: type[_Value]) -> _Value:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{kind.__name__} expected, not {value!r:.40}")
-    return value
-
-
-def _text(value: object) -> str:
-    return _checked(value, str)
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return _checked(value, dict)
-
-
-def _provenance(document: dict[str, Any]) -> dict[str, Any]:
-    """Free in what it adds, strict in what others read."""
-    for key, kind in (("weights", dict), ("steps", list), ("model", str), ("precision", str)):
-        if key in document:
-            _checked(document[key], kind)
-    for step in document.get("steps", ()):
-        _mapping(step)
-    return document
-
-
-def _dimension(value: object) -> Dimension:
-    return value if isinstance(value, str) else _checked(value, int)

@@ -12,7 +12,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecnn.contract import METADATA_KEY, Contract, Dimension, TensorSpec, from_json, to_json
+from edgecnn.contract import METADATA_KEY, Contract, Dimension, TensorSpec
+from edgecnn.contract_json import from_json, to_json
 from edgecnn.errors import ContractError, ModelError
 from edgecnn.external import external_file
 from edgecnn.files import atomic_path, sha256_of, sha256_of_key

@@ -11,15 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecnn.contract import (
-    Contract,
-    Golden,
-    Preprocess,
-    TensorSpec,
-    from_json,
-    preprocess_from_dict,
-    to_json,
-)
+from edgecnn.contract import Contract, Golden, Preprocess, TensorSpec
+from edgecnn.contract_json import from_json, preprocess_from_dict, to_json
 from edgecnn.detection import BoxMap, Detection, detection_from_dict
 from edgecnn.errors import ContractError
 from edgecnn.melspectrogram import MelSpectrogram

@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "edgecnn"
 
 WORDS = frozenset(
     {
-        *("errors", "detection", "melspectrogram", "contract", "files", "protobuf", "external"),
-        "onnxfile",
+        *("errors", "detection", "melspectrogram", "contract", "contract_json", "files"),
+        *("protobuf", "external", "onnxfile"),
     }
 )
 MAY_IMPORT = {
@@ -23,14 +23,15 @@ MAY_IMPORT = {
     "detection": {"errors"},
     "melspectrogram": {"errors"},
     "contract": {"errors", "detection", "melspectrogram"},
+    "contract_json": {"errors", "detection", "melspectrogram", "contract"},
     "files": {"errors"},
     "protobuf": {"errors", "files"},
     "external": {"errors"},
-    "onnxfile": {"errors", "contract", "files", "protobuf", "external"},
+    "onnxfile": {"errors", "contract", "contract_json", "files", "protobuf", "external"},
     "runtime": WORDS,
     "datasets": WORDS | {"runtime"},
     "graph": WORDS | {"runtime", "datasets"},
-    "zoo": {"errors", "detection", "contract"},
+    "zoo": {"errors", "detection", "contract", "contract_json"},
     "training": WORDS | {"zoo", "datasets", "graph", "runtime"},
     "devices": WORDS | {"runtime"},
     "profiling": WORDS | {"runtime", "datasets", "devices"},

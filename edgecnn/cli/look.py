@@ -45,7 +45,7 @@ def inspect(*, speaker: Speaker, model: str, device: str | None, precision: Any)
 def _show_file(speaker: Speaker, file: Path) -> None:
     import json
 
-    from edgecnn.contract import to_json
+    from edgecnn.contract_json import to_json
     from edgecnn.files import human_size
     from edgecnn.onnxfile import read_contract, read_header
 

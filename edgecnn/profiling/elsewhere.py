@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.contract import Contract, to_json
+from edgecnn.contract import Contract
+from edgecnn.contract_json import to_json
 from edgecnn.datasets.images import read_image
 from edgecnn.datasets.labelled import LabelledImage, LabelledImages
 from edgecnn.devices import Device

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgecnn.contract import Contract, to_json
+from edgecnn.contract import Contract
+from edgecnn.contract_json import to_json
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.devices.conversation import garbage
 from edgecnn.devices.find import checked_facts

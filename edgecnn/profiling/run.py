@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from edgecnn.contract import Contract, to_json
+from edgecnn.contract import Contract
+from edgecnn.contract_json import to_json
 from edgecnn.devices import Device, Worker
 from edgecnn.errors import DataError, EdgecnnError, UsageError
 from edgecnn.onnxfile import read_contract

@@ -1,9 +1,7 @@
 """The compiled helper: `resize.c`, built on the device that runs it and kept in the cache.
 
 NumPy alone does everything; where the helper was built, `preprocess` goes through it, in the camera
-as in calibration, evaluation and profiling. The two are equal bit by bit where BLAS adds pixel by
-pixel with fused rounding, as OpenBLAS does; elsewhere sums that are a half but for their rounding
-may fall on the other side: by 1 of 255, in less than 1 % of the pixels.
+as in calibration, evaluation and profiling. The two are equal bit by bit, since both add exactly.
 """
 
 from __future__ import annotations
@@ -26,13 +24,16 @@ from edgecnn.errors import EngineError
 from edgecnn.files import sha256_of_key
 from edgecnn.runtime import cache
 from edgecnn.runtime.facts import cpu_flags
-from edgecnn.runtime.resampling import Axis, plan
+from edgecnn.runtime.resampling import WEIGHT_BITS, Axis, plan
 
 OFF = "EDGECNN_NO_HELPER"
 
 _SOURCE = "resize.c"
 _LIBRARY = "resize.so"
-_FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-shared")
+_FLAGS = (
+    "-O3", "-march=native", "-std=gnu11", "-ffp-contract=off", "-fPIC", "-shared",
+    f"-DWEIGHT_BITS={WEIGHT_BITS}",
+)  # fmt: skip
 _LIMIT_S = 120
 _REACH = 6  # pixels that loads reach behind the last tap, and some
 
@@ -119,27 +120,23 @@ class Helper:
     ) -> None:
         """As NumPy does, bit by bit, into `out`; `backwards` takes the last channel first."""
         self._normalise(
-            _address(pixels), pixels.shape[0] * pixels.shape[1], _address(_tables(spec)),
+            _address(pixels), pixels.shape[0] * pixels.shape[1], _address(_factors(spec)),
             spec.layout == "NCHW", backwards, _address(out),
         )  # fmt: skip
 
 
 @lru_cache(maxsize=16)
-def _tables(spec: Preprocess) -> NDArray[np.float32]:
-    """What each of 256 values becomes, (3, 256); the arithmetic of `preprocess` itself."""
-    values = np.arange(256, dtype=np.uint8)
-    tables = np.empty((3, 256), dtype=np.float32)
-    for table, mean, std in zip(tables, spec.mean, spec.std, strict=True):
-        np.multiply(values, np.float32(spec.scale / std), out=table)
-        table -= np.float32(mean / std)
-    return tables
+def _factors(spec: Preprocess) -> NDArray[np.float32]:
+    """Scale and shift of the three channels, (2, 3), rounded as `preprocess` rounds them."""
+    scales = [spec.scale / std for std in spec.std]
+    shifts = [mean / std for mean, std in zip(spec.mean, spec.std, strict=True)]
+    return np.array((scales, shifts), dtype=np.float32)
 
 
 class _CAxis(ctypes.Structure):
     _fields_ = (
         ("outputs", ctypes.c_int32),
         ("taps", ctypes.c_int32),
-        ("overshoots", ctypes.c_int32),
         ("first", ctypes.c_void_p),
         ("weights", ctypes.c_void_p),
     )
@@ -157,20 +154,19 @@ class _Packed:
 @lru_cache(maxsize=256)
 def _axes(height: int, width: int, spec: Preprocess) -> tuple[_Packed, _Packed]:
     resampling = plan(height, width, spec)
-    return _packed(resampling.horizontal, fours=True), _packed(resampling.vertical)
+    return _packed(resampling.horizontal), _packed(resampling.vertical)
 
 
-def _packed(axis: Axis, *, fours: bool = False) -> _Packed:
-    """Every output with as many taps as the widest has; `fours`: a multiple of four."""
-    rows = axis.rows or ()
-    taps = max((len(values) for _, values in rows), default=0)
-    taps = -(-taps // 4) * 4 if fours else taps
+def _packed(axis: Axis) -> _Packed:
+    """Every output with as many taps as the widest has, an even number."""
+    rows = axis.rows or tuple((index, np.ones(1)) for index in range(axis.size))
+    taps = max(len(values) for _, values in rows)
+    taps += taps % 2
     first = np.array([begin for begin, _ in rows], dtype=np.int32)
-    weights = np.zeros((len(rows), taps), dtype=np.float32)
+    weights = np.zeros((len(rows), taps), dtype=np.int16)
     for index, (_, values) in enumerate(rows):
-        weights[index, : len(values)] = values
-    overshoots = bool((weights < 0).any())
-    structure = _CAxis(len(rows), taps, overshoots, _address(first), _address(weights))
+        weights[index, : len(values)] = values * 2**WEIGHT_BITS
+    structure = _CAxis(len(rows), taps, _address(first), _address(weights))
     return _Packed(ctypes.addressof(structure), taps, (structure, first, weights))
 
 

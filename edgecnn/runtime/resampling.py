@@ -2,6 +2,9 @@
 
 https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters. When an image shrinks, the
 filter is widened by the scale (antialias). Only the outputs that survive the crop are planned.
+
+Weights are whole multiples of 2**-WEIGHT_BITS. So every sum of weighted pixels is exact, in float32
+as in int32, and the answer is the same whoever adds them and in whatever order.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ _ROWS = 16
 _COLUMNS = 4
 
 _LONGEST = 1 << 22  # pixels of a resized side
+
+WEIGHT_BITS = 14  # 16 hold a weight of less than 2; float32's 24 a sum of 255 times such weights
 
 _Numbers = NDArray[np.float64]
 _Row = tuple[int, _Numbers]  # first input pixel, weights
@@ -103,7 +108,7 @@ def _axis(offset: int, source: int, target: int, crop: int, spec: Preprocess) ->
     rows = (
         _nearest(source, target, first, crop)
         if spec.filter == "nearest"
-        else [_row(source, target, first + index, spec) for index in range(crop)]
+        else [weights_of(source, target, first + index, spec) for index in range(crop)]
     )
     low = min(begin for begin, _ in rows)
     high = max(begin + len(values) for begin, values in rows)
@@ -144,8 +149,11 @@ def _nearest(source: int, target: int, start: int, count: int) -> list[_Row]:
     return [(min(int(center), source - 1), np.ones(1)) for center in centers]
 
 
-def _row(source: int, target: int, index: int, spec: Preprocess) -> _Row:
-    """The input pixels that output `index` reads, and their weights (they sum to one)."""
+def weights_of(source: int, target: int, index: int, spec: Preprocess) -> _Row:
+    """The first of `source` pixels that output `index` of `target` reads, and their weights.
+
+    What rounding takes from one weight, the next ones give back, so that they sum to one.
+    """
     scale = source / target
     center = (index + 0.5) * scale
     kernel, radius = _KERNELS[spec.filter]
@@ -154,7 +162,8 @@ def _row(source: int, target: int, index: int, spec: Preprocess) -> _Row:
     high = min(int(center + radius * widen + 0.5), source)
     middles: _Numbers = np.arange(low, high, dtype=np.float64) + 0.5
     values = kernel((middles - center) / widen)
-    return low, values / values.sum()
+    upto = np.rint(np.cumsum(values / values.sum()) * 2**WEIGHT_BITS)
+    return low, np.diff(upto, prepend=0.0) / 2**WEIGHT_BITS
 
 
 def _box(x: _Numbers) -> _Numbers:

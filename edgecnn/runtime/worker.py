@@ -21,7 +21,8 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from edgecnn.contract import Contract, from_json
+from edgecnn.contract import Contract
+from edgecnn.contract_json import from_json
 from edgecnn.errors import DataError, FileError, UsageError
 from edgecnn.files import read_error
 from edgecnn.runtime import native

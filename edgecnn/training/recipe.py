@@ -13,7 +13,7 @@ from typing import Any, Literal
 import tomllib
 import torch
 
-from edgecnn.contract import preprocess_from_dict
+from edgecnn.contract_json import preprocess_from_dict
 from edgecnn.datasets.digits import CLASSES
 from edgecnn.errors import EdgecnnError, RecipeError
 from edgecnn.files import read_error

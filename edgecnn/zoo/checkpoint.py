@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from edgecnn.contract import Preprocess, preprocess_from_dict, preprocess_to_dict
+from edgecnn.contract import Preprocess
+from edgecnn.contract_json import preprocess_from_dict, preprocess_to_dict
 from edgecnn.errors import ContractError, WeightsError
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".th", ".tar")

@@ -25,6 +25,7 @@ from edgecnn.runtime.preprocess import (
     resized,
     to_gray,
 )
+from edgecnn.runtime.resampling import WEIGHT_BITS, weights_of
 
 GOLDEN_FILE = Path(__file__).parent.parent / "golden" / "preprocess.npz"
 PILLOW: dict[Filter, Pillow.Resampling] = {
@@ -63,6 +64,26 @@ def torchvision_recipe(image: Image, *, resize: int, crop: int, filter_: Filter)
 
 def difference(ours: Image, reference: Image) -> NDArray[np.int16]:
     return np.asarray(np.abs(ours.astype(np.int16) - reference), dtype=np.int16)
+
+
+@settings(deadline=None)
+@given(
+    source=st.integers(1, 5000),
+    target=st.integers(1, 5000),
+    place=st.floats(0, 1),
+    filter_=st.sampled_from([*PILLOW]),
+    antialias=st.booleans(),
+)
+def test_weights_are_whole_shares_whose_sums_are_exact_in_any_order(
+    source: int, target: int, place: float, filter_: Filter, antialias: bool
+) -> None:
+    spec = Preprocess(size=(1, 1), filter=filter_, antialias=antialias)
+    _, weights = weights_of(source, target, int(place * (target - 1)), spec)
+    whole = weights * 2**WEIGHT_BITS
+    np.testing.assert_array_equal(whole, np.rint(whole))
+    assert whole.sum() == 2**WEIGHT_BITS
+    assert np.abs(whole).max() < 2**15, "the helper's are int16"
+    assert 255 * np.abs(whole).sum() + 2 ** (WEIGHT_BITS - 1) < 2**24, "NumPy's sums are float32"
 
 
 @pytest.mark.parametrize("filter_", PILLOW)

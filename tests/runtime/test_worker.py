@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecnn.contract import Contract, to_json
+from edgecnn.contract import Contract
+from edgecnn.contract_json import to_json
 from edgecnn.errors import DataError, FileError
 from edgecnn.onnxfile import read_contract
 from edgecnn.runtime.worker import read_frames, write_frames

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgecnn.contract import to_json
+from edgecnn.contract_json import to_json
 from edgecnn.profiling.energy import energy_mj
 from edgecnn.profiling.layers import layers_document
 from edgecnn.profiling.records import Accuracy, Evaluation, Measurement, Paired, Profile

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from edgecnn.contract import from_json
+from edgecnn.contract_json import from_json
 from edgecnn.errors import ContractError, DataError
 from edgecnn.files import read_error
 from edgecnn.profiling.layers import read_layers

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgecnn.errors import DataError, DeviceError, UsageError
 from edgecnn.runtime.preprocess import Image
 from edgecnn.runtime.sources.base import Opener, Source, Wanted, without_password
@@ -43,7 +45,7 @@ _LIBRARIES = {
     "picamera2": (
         "picamera",
         "picamera2",
-        "apt install python3-picamera2, and a venv that sees it",
+        "apt install python3-picamera2 (of a Jetson python3-gi), and a venv that sees it",
     ),
     "gstreamer": ("gstreamer", "gi", "apt install python3-gi gstreamer1.0-plugins-good"),
 }
@@ -66,6 +68,7 @@ def find_source(address: Address, wanted: Wanted, *, backend: str = "auto") -> O
     if backend != "auto" and backend not in BACKENDS:
         raise UsageError(f"unknown backend {backend!r}", hint=f"auto or {', '.join(BACKENDS)}")
     if not isinstance(address, (str, Path)):
+        _check_frames(address)
         again = callable(address)
         return Opener("frames", partial(IteratorSource, address, "frames"), live=again)
     kind, target = _parsed(str(address))
@@ -78,6 +81,16 @@ def find_source(address: Address, wanted: Wanted, *, backend: str = "auto") -> O
         live=kind != "video",
         endless=kind not in ("video", "pipeline"),
     )
+
+
+def _check_frames(source: object) -> None:
+    """Refuse what gives no frames; of one image, an iterable would be its rows."""
+    is_one = isinstance(source, np.ndarray) and source.ndim < 4 and source.dtype != object
+    if is_one or not (callable(source) or isinstance(source, Iterable)):
+        what = "one image" if is_one else repr(source)[:40]
+        raise UsageError(
+            f"{what} is no source of frames", hint=f"an iterable of images, or: {_ADDRESSES}"
+        )
 
 
 def is_camera(address: str) -> bool:

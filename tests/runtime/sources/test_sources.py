@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +107,24 @@ def test_a_network_camera_that_hangs_up_is_called_again() -> None:
             assert np.ptp(frame.image) <= 3
 
 
+@pytest.mark.parametrize(("backend", "library"), [("pyav", "av"), ("opencv", "cv2")])
+def test_a_camera_that_speaks_rtsp_is_seen_and_called_again(backend: str, library: str) -> None:
+    pytest.importorskip("av", reason="needs PyAV, which the camera is made of")
+    pytest.importorskip(library, reason=f"needs {library}")
+    from tests.rtsp import BRIGHTER, rtsp_camera
+
+    with (
+        rtsp_camera(count=60) as address,
+        Camera(address, backend=backend, lossless=True) as camera,
+    ):
+        frames = list(itertools.islice(camera, 8))
+        while camera.reconnects < 1:
+            assert camera.read() is not None
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    assert max(np.ptp(frame.image) for frame in frames) <= 3, "all of each is there"
+    np.testing.assert_allclose(np.diff([frame.image.mean() for frame in frames]), BRIGHTER, atol=1)
+
+
 def test_a_frame_that_was_damaged_on_the_way_is_left_out() -> None:
     pytest.importorskip("av")
     with (
@@ -178,6 +197,14 @@ def test_addresses_that_name_nothing_are_refused(
     with pytest.raises(error) as caught:
         Camera(address) if address else find_source("x.avi", Wanted())
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("source", [0, None, np.zeros((8, 8, 3), np.uint8), np.zeros(8, np.uint8)])
+def test_what_gives_no_frames_is_refused(source: Any) -> None:
+    """0 is what OpenCV calls the first camera; an image would be taken for its rows."""
+    with pytest.raises(UsageError, match="no source of frames") as caught:
+        Camera(source)
+    assert "v4l2:///dev/video0" in caught.value.hint
 
 
 def test_a_missing_library_is_named_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
