@@ -32,7 +32,8 @@ def listed(said: Said) -> list[str]:
         (("vgg16*", "--sort", "name"), ["vgg16", "vgg16_bn", "vgg16_c"]),
         (("squeezenet", "--sort", "params"), ["squeezenet1_1", "squeezenet1_0"]),
         (("mobilenetv3_*", "--sort", "macs"), ["mobilenetv3_small", "mobilenetv3_large"]),
-        (("resnet?4", "--sort", "top1"), ["resnet44", "resnet34"]),
+        (("resnet?4", "--sort", "top1"), ["resnet34", "resnet44"]),  # not of the same images
+        (("resnet?[06]", "--sort", "top1"), ["resnet50", "resnet56", "resnet20"]),
         (("*n34", "--sort", "top1"), ["plain34"]),
         (("*34", "--sort", "top1"), ["resnet34", "plain34"]),
         (("VGG-D",), ["vgg16"]),
@@ -54,12 +55,21 @@ def test_a_list_for_people_fits_and_says_what_next(edgecnn: Edgecnn) -> None:
     assert "No network is like that" in edgecnn("models", "zzz").out
 
 
+def test_accuracies_on_other_images_say_so(edgecnn: Edgecnn) -> None:
+    small, large = edgecnn("models", "resnet56").out, edgecnn("models", "resnet50").out
+    assert "93.4 (CIFAR-10)" in small
+    assert "80.9  " in large
+    (row,) = edgecnn("models", "resnet56", "--json").document["models"]
+    assert row["labels"] == "cifar10"
+
+
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [
         (("--family", "ResNeXt"), "no family 'ResNeXt'; there are LeNet, AlexNet"),
         (("--max-params", "5X"), "'5X' is not a number like 5M"),
         (("--max-params", "infM"), "'infM' is not a number"),
+        (("--max-params", "-5"), "'-5' is not a number"),
         (("--sort", "age"), "'age'"),
     ],
 )
