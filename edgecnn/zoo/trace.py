@@ -24,17 +24,20 @@ Border = tuple[int, int, int, int]  # pixels at the top, the bottom, the left an
 NO_BORDER: Border = (0, 0, 0, 0)
 
 
-def trace(network: nn.Module, input_shape: tuple[int, int, int, int]) -> tuple[Call, ...]:
-    """The layers' calls in their order, for an image of (N, C, H, W); costs no arithmetic.
+def trace(
+    network: nn.Module, input_shape: tuple[int, int, int, int], *, images: int = 0
+) -> tuple[Call, ...]:
+    """The layers' calls in their order, for an image of (N, C, H, W).
 
-    Raises what the network raises for a shape that it cannot take (RuntimeError).
+    An empty batch goes through all layers, has all shapes, and costs no arithmetic; networks that
+    cannot take it need one of `images`. Raises what the network raises for a shape that it cannot
+    take (RuntimeError).
     """
-    device = next(network.parameters()).device
-    # An empty batch goes through all layers, has all shapes, and costs nothing.
-    images = torch.empty((0, *input_shape[1:]), device=device)
-    tracer = _Tracer(images)
+    device = next((parameter.device for parameter in network.parameters()), None)
+    batch = torch.zeros((images, *input_shape[1:]), device=device)
+    tracer = _Tracer(batch)
     with evaluating(network), torch.no_grad(), _naming(network, tracer), tracer:
-        network(images)
+        network(batch)
     return tuple(tracer.calls)
 
 

@@ -141,7 +141,7 @@ def test_only_norms_behind_a_convolution_are_folded(edgecnn: Edgecnn) -> None:
 def test_a_board_is_asked_about_models_only(edgecnn: Edgecnn, lenet: Path) -> None:
     said = edgecnn("inspect", lenet, "--device", "raspberry-pi-5")
     assert said.code == 2
-    assert "--device goes with a model of the zoo" in said.err
+    assert "--device goes with a network, not with an ONNX file" in said.err
     unknown = edgecnn("inspect", "lenet5", "--device", "raspberry-pi-6")
     assert unknown.code == 1
     assert "did you mean raspberry-pi-5?" in unknown.err
