@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--device", help="Say what bounds each layer on this board: raspberry-pi-5.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8"]),
+    type=click.Choice(["fp32", "fp16", "int8"]),
     help="In which the board would run the layers  [fp32]",
 )
 @options.speaking

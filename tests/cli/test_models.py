@@ -147,6 +147,15 @@ def test_a_board_is_asked_about_models_only(edgecnn: Edgecnn, lenet: Path) -> No
     assert "did you mean raspberry-pi-5?" in unknown.err
 
 
+def test_layers_in_float16_on_boards_that_have_it(edgecnn: Edgecnn) -> None:
+    half = ("lenet5", "--precision", "fp16", "--device")
+    assert edgecnn("inspect", *half, "jetson", "--json").document["device"]["macs_per_s"] == 5e12
+    without = edgecnn("inspect", *half, "raspberry-pi-5")
+    assert without.code == 1
+    assert "nothing is known about raspberry-pi-5 in fp16" in without.err
+    assert "it has fp32, int8" in without.err
+
+
 @pytest.mark.parametrize("asked", ["lenet5", "FILE"])
 def test_a_precision_without_a_board_is_refused(edgecnn: Edgecnn, lenet: Path, asked: str) -> None:
     said = edgecnn("inspect", lenet if asked == "FILE" else asked, "--precision", "int8")

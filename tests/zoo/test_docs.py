@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edgecnn.devices.boards import BOARDS
 from edgecnn.zoo import find, names
 from edgecnn.zoo.arithmetic import (
     conv_macs,
@@ -77,6 +78,11 @@ def test_what_can_be_asked_for_is_listed() -> None:
 def test_names_on_the_page_are_found(name: str) -> None:
     assert find(name).family.casefold() == name.partition("_")[0]
     assert find(find(name).name) == find(name)
+
+
+def test_every_board_is_on_the_page() -> None:
+    told = PAGE.partition("Boards: ")[2].partition(".")[0]
+    assert re.findall(r"`([\w-]+)`", told) == [board.name for board in BOARDS]
 
 
 # The worked examples of the page, from the helpers that count everything else here.
