@@ -186,16 +186,25 @@ def _window(kind: Kind, arguments: Mapping[str, Any]) -> Window | None:
         return None
     weight = arguments.get("weight")
     kernel = _pair(arguments["kernel_size"] if weight is None else tuple(weight.shape[2:]))
-    stride = arguments.get("stride")
+    stride, dilation = arguments.get("stride"), _pair(arguments.get("dilation", 1))
     return Window(
         kernel=kernel,
         # A pool without a stride moves by its own size.
         stride=(kernel if weight is None else (1, 1)) if stride is None else _pair(stride),
-        padding=_pair(arguments.get("padding", 0)),
-        dilation=_pair(arguments.get("dilation", 1)),
+        padding=_padding(arguments.get("padding", 0), kernel, dilation),
+        dilation=dilation,
         # Windows of a transposed convolution lie on its output, so that none is left out.
         whole=bool(arguments.get("ceil_mode")) or kind == "transposed",
     )
+
+
+def _padding(given: str | int | Pair, kernel: Pair, dilation: Pair) -> Pair:
+    """On both sides; `same` of an even kernel puts one more at the end."""
+    if isinstance(given, str):
+        spans = [conv_span(size, apart) for size, apart in zip(kernel, dilation, strict=True)]
+        rows, columns = ((span - 1) // 2 if given == "same" else 0 for span in spans)
+        return rows, columns
+    return _pair(given)
 
 
 def _border(args: tuple[Any, ...], options: Mapping[str, Any]) -> Border:

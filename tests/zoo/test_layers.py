@@ -132,6 +132,15 @@ def test_what_is_cut_off_of_padding_is_no_part_of_the_input() -> None:
     assert row.note == "the last 1 row of its input unused"
 
 
+def test_padding_may_be_a_word() -> None:
+    same = nn.Conv2d(1, 1, (3, 5), padding="same", dilation=2)
+    first, second = layer_table(
+        nn.Sequential(same, nn.Conv2d(1, 1, 3, padding="valid")), (1, 1, 12, 12)
+    ).layers
+    assert (first.padding, first.output_shape, first.note) == ((2, 4), (1, 12, 12), None)
+    assert (second.padding, second.output_shape) == ((0, 0), (1, 10, 10))
+
+
 class Functions(nn.Module):
     """Layers without modules, as networks of elsewhere have them."""
 
