@@ -14,7 +14,7 @@ from edgecnn.zoo.fractalnet import FractalNet
 from edgecnn.zoo.googlenet import GoogLeNet
 from edgecnn.zoo.googlenet import googlenet as zoo_googlenet
 from edgecnn.zoo.mobilenetv3 import MobileNetV3, mobilenetv3_small
-from edgecnn.zoo.xception import Xception
+from edgecnn.zoo.xception import Block, SeparableConv, Xception
 
 densenet = partial(DenseNet, (2, 2, 2, 2))
 efficientnet = partial(EfficientNet, 0.5, 0.3, dropout=0.2)
@@ -23,15 +23,22 @@ mobilenetv3 = partial(MobileNetV3, mobilenetv3_small.args[0][::3], 256)
 
 
 def xception(*, num_classes: int = 1000, in_channels: int = 3) -> Xception:
-    """Xception with one middle block, not eight."""
+    """Xception with two entry blocks of three, one middle block of eight and a narrow end."""
     network = Xception(num_classes=num_classes, in_channels=in_channels)
-    network.middle = nn.Sequential(network.middle[0])
+    network.entry = nn.Sequential(network.entry[0], network.entry[1])
+    network.middle = nn.Sequential(Block((256,) * 4))
+    network.exit = nn.Sequential(
+        Block((256, 256, 320), strided=True), SeparableConv(320, 384), nn.ReLU()
+    )
+    network.fc = nn.Linear(384, num_classes)
     return network
 
 
 def googlenet(*, num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
-    """GoogLeNet with six blocks of nine, without its auxiliary heads."""
-    whole = zoo_googlenet(num_classes=num_classes, in_channels=in_channels, auxiliary=False)
+    """GoogLeNet of half the width with six blocks of nine, without its auxiliary heads."""
+    whole = zoo_googlenet(
+        num_classes=num_classes, width=0.5, in_channels=in_channels, auxiliary=False
+    )
     for name in ("4b", "4c", "5a"):  # which give as many channels as they take
         whole.add_module(f"inception{name}", nn.Identity())
     return whole
