@@ -131,27 +131,28 @@ class _Tracer(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         output = function(*args, **(kwargs or {}))
-        if isinstance(output, Tensor):
-            kind, words = _SIGNATURES.get(function, (None, ()))
-            arguments = {**dict(zip(words, args, strict=False)), **(kwargs or {})}
-            window = None if kind is None else _window(kind, arguments)
-            found = self._field(args, output, kind, window)
+        kind, words = _SIGNATURES.get(function, (None, ()))
+        arguments = {**dict(zip(words, args, strict=False)), **(kwargs or {})}
+        window = None if kind is None else _window(kind, arguments)
+        given = tuple(_tensors((*args, *(kwargs or {}).values())))
+        for made in _tensors(output):  # several where maps are split
+            found = self._field(given, made, kind, window)
             if found is not None:
-                self.fields[id(output)] = (output, found)
+                self.fields[id(made)] = (made, found)
                 if function is functional.pad:
-                    self.borders[id(output)] = _border(args, kwargs or {})
+                    self.borders[id(made)] = _border(args, kwargs or {})
                 if kind is not None:
                     seen = (math.ceil(found.height), math.ceil(found.width))
                     padded = self.borders.get(id(arguments["input"]), NO_BORDER)
-                    call = Call(self.names[-1], kind, arguments, output, window, seen, padded)
+                    call = Call(self.names[-1], kind, arguments, made, window, seen, padded)
                     self.calls.append(call)
         return output
 
     def _field(
-        self, args: tuple[Any, ...], output: Tensor, kind: Kind | None, window: Window | None
+        self, given: tuple[Tensor, ...], output: Tensor, kind: Kind | None, window: Window | None
     ) -> _Field | None:
         """What the output's values see, or None where they do not come from the image."""
-        known = [self.fields[id(item)] for item in _tensors(args) if id(item) in self.fields]
+        known = [self.fields[id(item)] for item in given if id(item) in self.fields]
         if not known:
             return None
         # Gates and other values without places do not widen what a place sees.

@@ -141,6 +141,27 @@ def test_padding_may_be_a_word() -> None:
     assert (second.padding, second.output_shape) == ((0, 0), (1, 10, 10))
 
 
+class Halves(nn.Module):
+    """Splits its maps, as ShuffleNet does, and names what it joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Conv2d(2, 3, 3), nn.Conv2d(2, 3, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        left, right = images.chunk(2, 1)
+        maps = torch.cat(tensors=[self.one(left), self.other(right)], dim=1)
+        return functional.max_pool2d(maps, 2)
+
+
+def test_maps_that_are_split_and_joined_are_followed() -> None:
+    network = Halves()
+    found = layer_table(network, (1, 4, 8, 8))
+    assert [row.name for row in found.layers] == ["one", "other", ""]
+    assert found.macs == macs(network, (1, 4, 8, 8))
+    assert found.layers[-1].receptive_field == (4, 4)
+
+
 class Functions(nn.Module):
     """Layers without modules, as networks of elsewhere have them."""
 
