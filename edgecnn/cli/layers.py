@@ -59,7 +59,9 @@ def _roof(layer: Layer, board: Board | None, precision: Precision) -> Roof | Non
 
 def _outside(table: LayerTable) -> int:
     """Parameters of what is no layer here, such as a scale of all maps, or attention."""
-    return table.parameters - sum(layer.parameters for layer in table.layers)
+    # A layer that runs twice has its parameters once.
+    once = {(layer.name, layer.kind, layer.parameters) for layer in table.layers}
+    return table.parameters - sum(parameters for _, _, parameters in once)
 
 
 def _title(found: Outline) -> str:

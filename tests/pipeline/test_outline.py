@@ -38,6 +38,13 @@ class Attentive(nn.Module):
         tokens = self.conv(images).flatten(2).transpose(1, 2)
         return self.attention(tokens, tokens, tokens)[0].mean(1)
 
+class Twice(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 3, 1))
+
+    def forward(self, images):
+        return self[0](self[0](images)).mean((2, 3))
+
 def build():
     return Viewed(3)
 
@@ -74,7 +81,8 @@ def test_what_is_in_no_layer_is_said(edgecnn: Edgecnn) -> None:
     said = edgecnn("inspect", "looked_at:Attentive", "--size", "16")
     assert said.code == 0, said.err
     assert f"{4 * 8 * (8 + 1)} parameters are in no layer of this table." in said.out
-    assert "in no layer" not in edgecnn("inspect", "looked_at:build", "--size", "16").out
+    for whole in ("build", "Twice"):
+        assert "in no layer" not in edgecnn("inspect", f"looked_at:{whole}", "--size", "16").out
 
 
 @pytest.mark.usefixtures("nets")
