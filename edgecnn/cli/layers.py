@@ -13,8 +13,8 @@ from edgecnn.cli.speak import Speaker
 if TYPE_CHECKING:
     from edgecnn.devices.boards import Board, Precision
     from edgecnn.devices.roofline import Roof
+    from edgecnn.pipeline.outline import Outline
     from edgecnn.zoo.layers import Layer, LayerTable
-    from edgecnn.zoo.spec import ModelSpec
 
 _COLUMNS = 100
 _HEAD = ("layer", "kind", "output", "F", "S", "P", "G", "params", "MACs", "bytes", "sees", "share")
@@ -30,24 +30,21 @@ F kernel, S stride, P padding, G groups; MACs and bytes (of float32 outputs) of 
 the receptive field in pixels of the image; norms right after a convolution are folded into it."""
 
 
-def show(speaker: Speaker, model: str, *, device: str | None, precision: Precision) -> None:
-    """Tell a network of the zoo layer by layer; raises UsageError, or DeviceError for a board."""
-    from edgecnn.devices.boards import find_board
-    from edgecnn.zoo.catalog import find
-    from edgecnn.zoo.outline import describe_layers
-
-    spec, board = find(model), find_board(device) if device else None
-    table = describe_layers(spec)
+def show(speaker: Speaker, found: Outline, *, board: Board | None, precision: Precision) -> None:
+    """Tell a network layer by layer, and what bounds each on the board."""
+    table = found.table
     roofs = tuple(_roof(layer, board, precision) for layer in table.layers)
-    speaker.print(_title(spec, table))
+    speaker.print(_title(found))
     rows = [_row(layer, roof) for layer, roof in zip(table.layers, roofs, strict=True)]
     head = (*_HEAD, "bound") if board else _HEAD
     notes = ((), *(_notes(layer) for layer in table.layers), ())
     _tell(speaker, [head, *rows, _total(table)], notes)
     speaker.print(_LEGEND)
+    if outside := _outside(table):
+        speaker.print(f"{outside:,} parameters are in no layer of this table.")
     if board is not None:
         _tell_board(speaker, board, precision, roofs)
-    speaker.result(_document(spec, table, board, precision, roofs))
+    speaker.result(_document(found, board, precision, roofs))
 
 
 def _roof(layer: Layer, board: Board | None, precision: Precision) -> Roof | None:
@@ -60,10 +57,18 @@ def _roof(layer: Layer, board: Board | None, precision: Precision) -> Roof | Non
     return roof(board, macs=layer.macs, values=moved, precision=precision)
 
 
-def _title(spec: ModelSpec, table: LayerTable) -> str:
-    size = "x".join(map(str, spec.preprocess.size))
+def _outside(table: LayerTable) -> int:
+    """Parameters of what is no layer here, such as a scale of all maps, or attention."""
+    # A layer that runs twice has its parameters once.
+    once = {(layer.name, layer.kind, layer.parameters) for layer in table.layers}
+    return table.parameters - sum(parameters for _, _, parameters in once)
+
+
+def _title(found: Outline) -> str:
+    table = found.table
+    size = "x".join(map(str, found.input_shape[2:]))
     return (
-        f"{spec.title}, {size}: {table.parameters:,} parameters, {table.macs:,} MACs, "
+        f"{found.title}, {size}: {table.parameters:,} parameters, {table.macs:,} MACs, "
         f"{_short(table.activation_bytes)}B of activations"
     )
 
@@ -146,12 +151,12 @@ def _short(number: int) -> str:
 
 
 def _document(
-    spec: ModelSpec,
-    table: LayerTable,
+    found: Outline,
     board: Board | None,
     precision: Precision,
     roofs: Sequence[Roof | None],
 ) -> dict[str, Any]:
+    table = found.table
     rows = [
         dataclasses.asdict(layer) | {"note": layer.note, "bound": roof.limit if roof else None}
         for layer, roof in zip(table.layers, roofs, strict=True)
@@ -167,8 +172,8 @@ def _document(
     }
     return {
         "format": 1,
-        "model": spec.name,
-        "input": list(spec.preprocess.tensor_shape()),
+        "model": found.name,
+        "input": list(found.input_shape),
         "parameters": table.parameters,
         "macs": table.macs,
         "activation_bytes": table.activation_bytes,

@@ -16,30 +16,56 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", metavar="MODEL|FILE")
+@click.option("--size", type=options.size, help="For images of this size: 224, or 192x256.")
 @click.option("--device", help="Say what bounds each layer on this board: raspberry-pi-5.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8"]),
+    type=click.Choice(["fp32", "fp16", "int8"]),
     help="In which the board would run the layers  [fp32]",
 )
 @options.speaking
-def inspect(*, speaker: Speaker, model: str, device: str | None, precision: Any) -> None:
-    """Show a network layer by layer, or what a file promises.
+def inspect(
+    *,
+    speaker: Speaker,
+    model: str,
+    size: tuple[int, int] | None,
+    device: str | None,
+    precision: Any,
+) -> None:
+    """Show a network layer by layer, or what an ONNX file promises.
+
+    MODEL is whatever export takes: a name of the zoo, a checkpoint that train wrote,
+    PACKAGE.MODULE:FUNCTION, torchvision:NAME or timm:NAME.
 
     \b
     edgecnn inspect mobilenetv2
     edgecnn inspect mobilenetv2 --device raspberry-pi-5 --precision int8
+    edgecnn inspect mypkg.nets:build --size 96
     edgecnn inspect mobilenetv2.int8.onnx
     """  # noqa: D301  \b is click's word for 'do not wrap'
-    if model.lower().endswith(".onnx") or Path(model).is_file():
-        if device is not None or precision is not None:
-            option = "--device" if device else "--precision"
-            raise click.UsageError(f"{option} goes with a model of the zoo, not with a file")
+    if _is_onnx(model):
+        asked = {"--size": size, "--device": device, "--precision": precision}
+        option = next((name for name, value in asked.items() if value is not None), None)
+        if option is not None:
+            raise click.UsageError(f"{option} goes with a network, not with an ONNX file")
         _show_file(speaker, Path(model))
         return
     if precision is not None and device is None:
         raise click.UsageError("--precision is a board's: name one, --device raspberry-pi-5")
-    layers.show(speaker, model, device=device, precision=precision or "fp32")
+    from edgecnn.devices.boards import find_board
+    from edgecnn.pipeline.outline import outline
+
+    board = find_board(device) if device else None
+    layers.show(speaker, outline(model, size=size), board=board, precision=precision or "fp32")
+
+
+def _is_onnx(model: str) -> bool:
+    """Whether it is a file, and no checkpoint; whoever reads it says what else it may be."""
+    if model.lower().endswith(".onnx"):
+        return True
+    from edgecnn.pipeline.sources import is_checkpoint
+
+    return Path(model).is_file() and not is_checkpoint(model)
 
 
 def _show_file(speaker: Speaker, file: Path) -> None:

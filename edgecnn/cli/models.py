@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edgecnn.zoo.spec import ModelSpec
 
 _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
+# Accuracies that are not on ImageNet compare with those alone that are on the same images.
+_ON = {"cifar10": " (CIFAR-10)"}
 
 
 def _count(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
@@ -25,10 +27,12 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> int | No
         return None
     unit = _UNITS.get(value[-1:].upper())
     try:
-        count = float(value[:-1] if unit else value) * (unit or 1)
-        return round(count)
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(f"{value!r} is not a number like 5M or 500K") from error
+        count = round(float(value[:-1] if unit else value) * (unit or 1))
+    except (ValueError, OverflowError):
+        count = -1
+    if count < 0:
+        raise click.BadParameter(f"{value!r} is not a number like 5M or 500K")
+    return count
 
 
 @click.command()
@@ -39,7 +43,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option(
     "--sort",
     type=click.Choice(["name", "params", "macs", "top1"]),
-    help="Smallest first; of top1 the best first  [family by family]",
+    help="Smallest first; of top1 the best first, ImageNet's before others  [family by family]",
 )
 @options.speaking
 def models(
@@ -118,11 +122,13 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s._-]+", "", name)
 
 
-def _place(row: ModelRow, sort: str) -> tuple[float, str]:
-    """Where a row stands; those without a published accuracy come last."""
-    top1 = row.published.top1 if row.published else -1.0
-    number = {"name": 0.0, "params": row.parameters, "macs": row.macs, "top1": -top1}[sort]
-    return number, row.name
+def _place(row: ModelRow, sort: str) -> tuple[float, float, str]:
+    """Where a row stands; accuracies on ImageNet, then those on other images, then none."""
+    if sort == "top1":
+        if row.published is None:
+            return 2, 0, row.name
+        return float(row.labels != "imagenet1k"), -row.published.top1, row.name
+    return 0, {"name": 0, "params": row.parameters, "macs": row.macs}[sort], row.name
 
 
 def _tell(speaker: Speaker, rows: list[ModelRow]) -> None:
@@ -139,7 +145,7 @@ def _tell(speaker: Speaker, rows: list[ModelRow]) -> None:
 
 
 def _row(row: ModelRow, width: int) -> str:
-    published = f"{row.published.top1:.1f}" if row.published else "-"
+    published = f"{row.published.top1:.1f}{_ON.get(row.labels, '')}" if row.published else "-"
     return (
         f"{row.name:<{width}}{row.parameters / 1e6:>7.2f}M{_gmac(row.macs):>8}  "
         f"{'x'.join(map(str, row.input[2:])):<9}{published:<22}{_weights(row)}"
@@ -162,6 +168,7 @@ def _as_json(row: ModelRow) -> dict[str, Any]:
         "name": row.name,
         "family": row.family,
         "task": row.task,
+        "labels": row.labels,
         "parameters": row.parameters,
         "macs": row.macs,
         "input": list(row.input),

@@ -27,7 +27,7 @@ _UNKNOWN_SPREAD = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a layer does for one image: products, and the values that it moves, each once.
+    """What a layer does in one run: products, and the values that it moves, each once.
 
     `pointwise` is a 1x1 convolution, `dense` a larger one, `other` a layer without products.
     """
@@ -87,7 +87,7 @@ class Estimate:
 def estimate(
     board: Board, works: Sequence[Work], *, precision: Precision, engine: Engine | None = None
 ) -> Estimate:
-    """Estimate one image's latency on a board, with the engine that is usual there.
+    """Estimate how long a run takes on a board, with the engine that is usual there.
 
     Raises DeviceError for what nothing is known about.
     """

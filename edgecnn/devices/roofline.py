@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgecnn.devices.boards import Board, Precision
+from edgecnn.errors import DeviceError
 
 Limit = Literal["compute", "memory", "launch"]
 
@@ -44,8 +45,14 @@ class Roof:
 def roof(board: Board, *, macs: int, values: int, precision: Precision = "fp32") -> Roof:
     """The roof over a layer of so many multiply-accumulates that moves so many values.
 
-    `values` are its input, its output and its parameters, each moved once.
+    `values` are its input, its output and its parameters, each moved once. Raises DeviceError for a
+    precision in which nothing is known about the board.
     """
+    if precision not in board.macs_per_s:
+        raise DeviceError(
+            f"nothing is known about {board.name} in {precision}",
+            hint=f"it has {', '.join(board.macs_per_s)}",
+        )
     return Roof(
         compute_s=macs / board.macs_per_s[precision],
         memory_s=values * BYTES[precision] / board.bytes_per_s,

@@ -6,13 +6,12 @@ what comes in, what goes out and the weights are moved, each once.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
 
-from edgecnn.graph.model_io import Shape, infer_shapes, shapes_of
+from edgecnn.graph.sizes import Sizes
 from edgecnn.graph.work import node_macs
 
 _SCALING = ("QuantizeLinear", "DequantizeLinear")
@@ -34,17 +33,16 @@ def work_of_layers(
     `batch` is how many images a run takes. A layer of no nodes has no work that is known. Raises
     GraphError where shapes do not fit.
     """
-    graph = _Graph(infer_shapes(model), batch)
+    graph = _Graph(model, Sizes(model, batch=batch))
     return tuple(graph.work(nodes) for nodes in layers)
 
 
 class _Graph:
     """A graph without its Q and DQ: a tensor stands for all that it is scaled into."""
 
-    def __init__(self, model: ModelProto, batch: int) -> None:
-        self._batch = batch
-        self._constants = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-        self._shapes: Mapping[str, Shape] = {**shapes_of(model), **self._constants}
+    def __init__(self, model: ModelProto, sizes: Sizes) -> None:
+        self._sizes = sizes
+        self._constants = {tensor.name for tensor in model.graph.initializer}
         self._sources: dict[str, str] = {}
         self._readers: dict[str, list[NodeProto]] = {}
         self._outputs = set[str]()
@@ -61,10 +59,8 @@ class _Graph:
         if not nodes:
             return LayerWork(None, None)
         own = self._with_those_between(nodes)
-        macs = [node_macs(node, self._shapes) for node in own]
-        known = [each for each in macs if each is not None]
-        whole = sum(known) * self._batch if len(known) == len(macs) else None
-        return LayerWork(whole, self._moved(own))
+        macs = _sum(node_macs(node, self._sizes) for node in own)
+        return LayerWork(macs, self._moved(own))
 
     def _with_those_between(self, nodes: Sequence[NodeProto]) -> list[NodeProto]:
         """And the nodes that stand between them: an activation before a sum, for example."""
@@ -94,9 +90,7 @@ class _Graph:
             if name in self._outputs
             or not all(id(reader) in inside for reader in self._readers.get(name, ()))
         }
-        sizes = [self._count(name) for name in (*read, *given)]
-        known = [size for size in sizes if size is not None]
-        return sum(known) if len(known) == len(sizes) else None
+        return _sum(self._sizes.values(name) for name in (*read, *given))
 
     def _inputs(self, node: NodeProto) -> Iterator[str]:
         """What a node reads, before it was scaled."""
@@ -105,15 +99,12 @@ class _Graph:
     def _source(self, name: str) -> str:
         return self._sources.get(name, name)
 
-    def _count(self, name: str) -> int | None:
-        """How many values a tensor has in one run."""
-        shape = self._shapes.get(name)
-        if shape is None:
-            return None
-        first = [self._batch if size is None else size for size in shape[:1]]
-        sizes = [*first, *shape[1:]]
-        known = [size for size in sizes if size is not None]
-        return math.prod(known) if len(known) == len(sizes) else None
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """All together; None where one of them is not known."""
+    given = tuple(counts)
+    known = [count for count in given if count is not None]
+    return sum(known) if len(known) == len(given) else None
 
 
 def _outputs(nodes: Sequence[NodeProto]) -> Iterator[str]:

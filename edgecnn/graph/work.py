@@ -1,9 +1,9 @@
-"""What a graph does for one image: its parameters, its products, and the values that it moves."""
+"""What a graph does: its parameters, its products, and the values that it moves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from edgecnn.errors import GraphError
 from edgecnn.graph.load import load_onnx
-from edgecnn.graph.model_io import Shape, infer_shapes, shapes_of
+from edgecnn.graph.sizes import Sizes
 
 Kind = Literal["dense", "pointwise", "depthwise", "linear", "other"]
 
@@ -26,7 +26,9 @@ _SCALED = ("QuantizeLinear", "DequantizeLinear")
 
 @dataclass(frozen=True, slots=True)
 class NodeWork:
-    """One node: its multiply-accumulates, and the values of its input, output and parameters."""
+    """One node in one run: its multiply-accumulates, and the values of its input, output and
+    parameters.
+    """
 
     kind: Kind
     macs: int
@@ -45,22 +47,23 @@ class Size:
 
 
 def work_of(path: Path) -> tuple[NodeWork, ...]:
-    """The layers of a file; raises what loading it raises, GraphError where shapes are open.
+    """The layers of a file in one run, whose batch is one image where it is open.
 
-    Activations, sums and joins are left out: engines do them on the way out of a layer.
+    Activations, sums and joins are left out: engines do them on the way out of a layer. Raises what
+    loading the file raises, GraphError where shapes are open.
     """
-    return _works(load_onnx(path), path)
+    model = load_onnx(path)
+    return tuple(_layers(model, Sizes(model), path))
 
 
-def node_macs(node: NodeProto, shapes: Mapping[str, Shape]) -> int | None:
-    """The multiply-adds of one node for one image; None where its shapes are open.
+def node_macs(node: NodeProto, sizes: Sizes) -> int | None:
+    """The multiply-adds of one node in one run; None where its shapes are open.
 
-    `shapes` are of all tensors, weights included; what is no convolution nor product has none.
+    What is no convolution nor matrix product has none.
     """
     if node.op_type not in _WEIGHTS:
         return 0
-    names = (node.input[0], node.input[_WEIGHTS[node.op_type]], node.output[0])
-    source, weight, output = (_known(shapes.get(name)) for name in names)
+    source, weight, output = (sizes.shape(name) for name in _names(node))
     if source is None or weight is None or output is None:
         return None
     return _macs(node, source, weight, output)
@@ -70,26 +73,23 @@ def size_of(path: Path) -> Size:
     """How large a file's network is, in floats or in integers; raises FileError, ModelError."""
     model = load_onnx(path)
     try:
-        macs = sum(work.macs for work in _works(model, path))
+        sizes = Sizes(model)
+        macs = sum(work.macs for work in _layers(model, sizes, path))
+        images, *_ = _shape(sizes, model.graph.input[0].name, path)
     except GraphError:
         return Size(_parameters(model), None)
-    return Size(_parameters(model), macs)
+    return Size(_parameters(model), macs // images)
 
 
-def _works(model: ModelProto, path: Path) -> tuple[NodeWork, ...]:
-    model = infer_shapes(model)
-    shapes = shapes_of(model) | {
-        tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer
-    }
-    return tuple(_layers(model, shapes, path))
-
-
-def _layers(model: ModelProto, shapes: Mapping[str, Shape], path: Path) -> Iterator[NodeWork]:
+def _layers(model: ModelProto, sizes: Sizes, path: Path) -> Iterator[NodeWork]:
     for node in model.graph.node:
         if node.op_type in _WEIGHTS or node.op_type in _POOLS:
-            weight = node.input[_WEIGHTS.get(node.op_type, 0)]
-            names = (node.input[0], weight, node.output[0])
-            yield _work(node, *(_sizes(shapes, name, path) for name in names))
+            yield _work(node, *(_shape(sizes, name, path) for name in _names(node)))
+
+
+def _names(node: NodeProto) -> tuple[str, str, str]:
+    """What a layer reads, its weights (a pool has none: what it reads) and what it makes."""
+    return node.input[0], node.input[_WEIGHTS.get(node.op_type, 0)], node.output[0]
 
 
 def _work(
@@ -106,10 +106,10 @@ def _macs(
     node: NodeProto, source: tuple[int, ...], weight: tuple[int, ...], output: tuple[int, ...]
 ) -> int:
     if node.op_type in _PRODUCTS:
-        return math.prod(output[1:]) * source[-1]
+        return math.prod(output) * source[-1]
     # The weights slide over the output; those of a transposed convolution over the input.
-    places = (source if node.op_type == "ConvTranspose" else output)[2:]
-    return math.prod(weight) * math.prod(places)
+    images, _, *places = source if node.op_type == "ConvTranspose" else output
+    return images * math.prod(weight) * math.prod(places)
 
 
 def _kind(node: NodeProto, weight: tuple[int, ...]) -> Kind:
@@ -121,21 +121,13 @@ def _kind(node: NodeProto, weight: tuple[int, ...]) -> Kind:
     return "pointwise" if math.prod(weight[2:]) == 1 else "dense"
 
 
-def _sizes(shapes: Mapping[str, Shape], name: str, path: Path) -> tuple[int, ...]:
-    sizes = _known(shapes.get(name))
-    if sizes is None:
+def _shape(sizes: Sizes, name: str, path: Path) -> tuple[int, ...]:
+    shape = sizes.shape(name)
+    if shape is None:
         raise GraphError(
             f"{path}: the shape of {name} is not known", hint="export it with a fixed input size"
         )
-    return sizes
-
-
-def _known(shape: Shape | None) -> tuple[int, ...] | None:
-    """A tensor's shape, an open batch as one image; None where another side is open."""
-    first, *rest = shape or (None, None)
-    if any(size is None for size in rest):
-        return None
-    return (1 if first is None else first, *(size for size in rest if size is not None))
+    return shape
 
 
 def _parameters(model: ModelProto) -> int:

@@ -13,7 +13,8 @@ from edgecnn.zoo.spec import ModelSpec, Published, WeightsSpec
 class ModelRow:
     """A network's figures, without what only training uses.
 
-    `macs` are of one image; `weights` are what `--weights` takes for it.
+    `macs` are of one image; `weights` are what `--weights` takes for it; `labels` names the set of
+    classes that `published` is about.
     """
 
     name: str
@@ -24,7 +25,8 @@ class ModelRow:
     input: tuple[int, int, int, int]
     published: Published | None
     weights: tuple[str, ...]
-    task: Task = "classification"
+    labels: str
+    task: Task
 
 
 def describe(spec: ModelSpec) -> ModelRow:
@@ -40,6 +42,7 @@ def describe(spec: ModelSpec) -> ModelRow:
         input=spec.preprocess.tensor_shape(),
         published=default.published if default else spec.published,
         weights=tuple(_choice(weights) for weights in spec.weights),
+        labels=spec.labels,
         task=spec.task,
     )
 

@@ -85,12 +85,14 @@ class LayerTable:
     activation_bytes: int
 
 
-def layer_table(network: nn.Module, input_shape: tuple[int, int, int, int]) -> LayerTable:
-    """The table of a network for one image of (N, C, H, W); costs no arithmetic.
+def layer_table(
+    network: nn.Module, input_shape: tuple[int, int, int, int], *, images: int = 0
+) -> LayerTable:
+    """The table of a network for one image of (N, C, H, W); see `trace` for `images`.
 
     Raises what the network raises for a shape that it cannot take (RuntimeError).
     """
-    calls = trace(network, input_shape)
+    calls = trace(network, input_shape, images=images)
     total = sum(_macs(call) for call in calls)
     summing = {id(call.output) for call in calls if call.kind in _SUMMING}
     layers = tuple(_row(call, total, summing) for call in calls)

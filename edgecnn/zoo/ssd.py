@@ -12,25 +12,23 @@ Table of sizes: the maps that predict, channels and side, and boxes in each of t
                             6        6         6        6       6       6        3234 boxes
 
 The answer is raw: class logits (the first class is background) and box offsets of every default
-box. `default_boxes` gives those boxes; decoding the offsets and dropping the overlaps is no part
-of the network. Parameter names are torchvision's, so its checkpoints load.
+box. `SSD.detection` says which boxes those are; decoding the offsets and dropping the overlaps is
+no part of the network. Parameter names are torchvision's, so its checkpoints load.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.detection import BoxMap, Detection
-from edgecnn.errors import UsageError
+from edgecnn.detection import Detection
 from edgecnn.zoo.blocks import ConvNorm, initialize, set_norms
 from edgecnn.zoo.mobilenetv3 import mobilenetv3_large_reduced
+from edgecnn.zoo.ssd_layout import SSD300, SSDLITE320, Layout
 from edgecnn.zoo.vgg import VGG16, vgg_features
 
 _NORM_SCALE = 20.0
@@ -38,57 +36,6 @@ _NORM_SCALE = 20.0
 _LITE_SPLIT = 13  # the block with the last stride of the backbone
 _LITE_BN_EPSILON = 1e-3
 _LITE_BN_MOMENTUM = 0.03
-_LITE_STRIDE = 16  # pixels to a cell of the first map
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The maps that predict: channels, the boxes of a cell by their ratios, the boxes' scales as
-    shares of the image, and which of two overlapping boxes is dropped.
-
-    `steps` are the pixels from one cell to the next, where they are not the image over the map.
-    """
-
-    maps: tuple[int, ...]
-    ratios: tuple[tuple[int, ...], ...]
-    scales: tuple[float, ...]
-    side: int
-    iou_threshold: float
-    steps: tuple[int, ...] = ()
-
-    def grids(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-        """Rows and columns of each map for images of (height, width); raises UsageError."""
-        if self.steps:
-            if size != (self.side, self.side):
-                raise UsageError(
-                    f"its boxes are made for {self.side}x{self.side} pixels, not {size}",
-                    hint="leave --size away, or take ssdlite320_mobilenetv3",
-                )
-            return tuple((side, side) for side in _VGG_SIDES)
-        rows, columns = (-(-side // _LITE_STRIDE) for side in size)
-        found = [(rows, columns)]
-        for _ in self.maps[1:]:
-            rows, columns = -(-rows // 2), -(-columns // 2)
-            found.append((rows, columns))
-        return tuple(found)
-
-
-_VGG_SIDES = (38, 19, 10, 5, 3, 1)
-_VGG_LAYOUT = Layout(
-    maps=(512, 1024, 512, 256, 256, 256),
-    ratios=((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),
-    scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05),
-    side=300,
-    iou_threshold=0.45,
-    steps=(8, 16, 32, 64, 100, 300),
-)
-_LITE_LAYOUT = Layout(
-    maps=(672, 480, 512, 256, 256, 128),
-    ratios=((2, 3),) * 6,
-    scales=(0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0),
-    side=320,
-    iou_threshold=0.55,
-)
 
 
 class VggBackbone(nn.Module):
@@ -155,7 +102,7 @@ class MobileBackbone(nn.Module):
             nn.Sequential(block[1:], *layers[_LITE_SPLIT + 1 :]),
         )
         self.extra = nn.ModuleList(
-            _smaller_lite(*channels) for channels in itertools.pairwise(_LITE_LAYOUT.maps[1:])
+            _smaller_lite(*channels) for channels in itertools.pairwise(SSDLITE320.channels[1:])
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -195,7 +142,7 @@ class Predictions(nn.Module):
         self.columns = columns
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Six maps (N, channels, H, W) to (N, boxes, columns), in the order of `default_boxes`."""
+        """Six maps (N, channels, H, W) to (N, boxes, columns), in the default boxes' order."""
         rows = []
         for layer, found in zip(self.module_list, maps, strict=True):
             images, channels, height, width = (answers := layer(found)).shape
@@ -222,13 +169,11 @@ class SSD(nn.Module):
         self.num_classes = num_classes
         self.layout = layout
         self.backbone = backbone
-        # Two squares, and a wide and a tall box for every ratio.
-        counts = [2 + 2 * len(ratio) for ratio in layout.ratios]
         self.head = nn.Module()
         for name, columns in (("classification_head", num_classes), ("regression_head", 4)):
             layers = (
                 predict(channels, count * columns)
-                for channels, count in zip(layout.maps, counts, strict=True)
+                for channels, count in zip(layout.channels, layout.boxes, strict=True)
             )
             self.head.add_module(name, Predictions(layers, columns))
         initialize(self)
@@ -247,45 +192,8 @@ class SSD(nn.Module):
             activation="softmax",
             background=0,
             iou_threshold=self.layout.iou_threshold,
-            maps=tuple(_box_maps(self.layout, size)),
+            maps=self.layout.box_maps(size),
         )
-
-
-def default_boxes(name: str) -> Tensor:
-    """The boxes that a network's answers are about, float32 (boxes, 4): centre x, centre y, width,
-    height, as shares of the image. `name` is ssd300_vgg16 or ssdlite320_mobilenetv3.
-
-    Raises KeyError for another name.
-    """
-    layout = {"ssd300_vgg16": _VGG_LAYOUT, "ssdlite320_mobilenetv3": _LITE_LAYOUT}[name]
-    rows = [
-        ((x + 0.5) / item.cells[1], (y + 0.5) / item.cells[0], *shape)
-        for item in _box_maps(layout, (layout.side, layout.side))
-        for y, x in itertools.product(*(range(side) for side in item.grid))
-        for shape in item.shapes
-    ]
-    return torch.tensor(rows)
-
-
-def _box_maps(layout: Layout, size: tuple[int, int]) -> Iterator[BoxMap]:
-    for index, grid in enumerate(layout.grids(size)):
-        cells: tuple[float, float] = grid
-        if layout.steps:
-            cells = (layout.side / layout.steps[index],) * 2
-        shapes = _shapes(layout.scales[index : index + 2], layout.ratios[index])
-        yield BoxMap(grid, cells, tuple((min(w, 1.0), min(h, 1.0)) for w, h in shapes))
-
-
-def _shapes(scales: Sequence[float], ratios: tuple[int, ...]) -> Iterator[tuple[float, float]]:
-    """Width and height of the boxes of a cell: two squares, then each ratio wide and tall."""
-    scale, following = scales
-    yield scale, scale
-    between = math.sqrt(scale * following)
-    yield between, between
-    for ratio in ratios:
-        root = math.sqrt(ratio)
-        yield scale * root, scale / root
-        yield scale / root, scale * root
 
 
 def ssd300_vgg16(*, num_classes: int = 91, in_channels: int = 3) -> SSD:
@@ -293,7 +201,7 @@ def ssd300_vgg16(*, num_classes: int = 91, in_channels: int = 3) -> SSD:
     return SSD(
         VggBackbone(in_channels),
         _predict,
-        layout=_VGG_LAYOUT,
+        layout=SSD300,
         num_classes=num_classes,
     )
 
@@ -303,7 +211,7 @@ def ssdlite320_mobilenetv3(*, num_classes: int = 91, in_channels: int = 3) -> SS
     network = SSD(
         MobileBackbone(in_channels),
         _predict_lite,
-        layout=_LITE_LAYOUT,
+        layout=SSDLITE320,
         num_classes=num_classes,
     )
     set_norms(network, epsilon=_LITE_BN_EPSILON, momentum=_LITE_BN_MOMENTUM)

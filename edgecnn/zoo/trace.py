@@ -24,17 +24,20 @@ Border = tuple[int, int, int, int]  # pixels at the top, the bottom, the left an
 NO_BORDER: Border = (0, 0, 0, 0)
 
 
-def trace(network: nn.Module, input_shape: tuple[int, int, int, int]) -> tuple[Call, ...]:
-    """The layers' calls in their order, for an image of (N, C, H, W); costs no arithmetic.
+def trace(
+    network: nn.Module, input_shape: tuple[int, int, int, int], *, images: int = 0
+) -> tuple[Call, ...]:
+    """The layers' calls in their order, for an image of (N, C, H, W).
 
-    Raises what the network raises for a shape that it cannot take (RuntimeError).
+    An empty batch goes through all layers, has all shapes, and costs no arithmetic; networks that
+    cannot take it need one of `images`. Raises what the network raises for a shape that it cannot
+    take (RuntimeError).
     """
-    device = next(network.parameters()).device
-    # An empty batch goes through all layers, has all shapes, and costs nothing.
-    images = torch.empty((0, *input_shape[1:]), device=device)
-    tracer = _Tracer(images)
+    device = next((parameter.device for parameter in network.parameters()), None)
+    batch = torch.zeros((images, *input_shape[1:]), device=device)
+    tracer = _Tracer(batch)
     with evaluating(network), torch.no_grad(), _naming(network, tracer), tracer:
-        network(images)
+        network(batch)
     return tuple(tracer.calls)
 
 
@@ -128,27 +131,28 @@ class _Tracer(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         output = function(*args, **(kwargs or {}))
-        if isinstance(output, Tensor):
-            kind, words = _SIGNATURES.get(function, (None, ()))
-            arguments = {**dict(zip(words, args, strict=False)), **(kwargs or {})}
-            window = None if kind is None else _window(kind, arguments)
-            found = self._field(args, output, kind, window)
+        kind, words = _SIGNATURES.get(function, (None, ()))
+        arguments = {**dict(zip(words, args, strict=False)), **(kwargs or {})}
+        window = None if kind is None else _window(kind, arguments)
+        given = tuple(_tensors((*args, *(kwargs or {}).values())))
+        for made in _tensors(output):  # several where maps are split
+            found = self._field(given, made, kind, window)
             if found is not None:
-                self.fields[id(output)] = (output, found)
+                self.fields[id(made)] = (made, found)
                 if function is functional.pad:
-                    self.borders[id(output)] = _border(args, kwargs or {})
+                    self.borders[id(made)] = _border(args, kwargs or {})
                 if kind is not None:
                     seen = (math.ceil(found.height), math.ceil(found.width))
                     padded = self.borders.get(id(arguments["input"]), NO_BORDER)
-                    call = Call(self.names[-1], kind, arguments, output, window, seen, padded)
+                    call = Call(self.names[-1], kind, arguments, made, window, seen, padded)
                     self.calls.append(call)
         return output
 
     def _field(
-        self, args: tuple[Any, ...], output: Tensor, kind: Kind | None, window: Window | None
+        self, given: tuple[Tensor, ...], output: Tensor, kind: Kind | None, window: Window | None
     ) -> _Field | None:
         """What the output's values see, or None where they do not come from the image."""
-        known = [self.fields[id(item)] for item in _tensors(args) if id(item) in self.fields]
+        known = [self.fields[id(item)] for item in given if id(item) in self.fields]
         if not known:
             return None
         # Gates and other values without places do not widen what a place sees.
@@ -183,16 +187,25 @@ def _window(kind: Kind, arguments: Mapping[str, Any]) -> Window | None:
         return None
     weight = arguments.get("weight")
     kernel = _pair(arguments["kernel_size"] if weight is None else tuple(weight.shape[2:]))
-    stride = arguments.get("stride")
+    stride, dilation = arguments.get("stride"), _pair(arguments.get("dilation", 1))
     return Window(
         kernel=kernel,
         # A pool without a stride moves by its own size.
         stride=(kernel if weight is None else (1, 1)) if stride is None else _pair(stride),
-        padding=_pair(arguments.get("padding", 0)),
-        dilation=_pair(arguments.get("dilation", 1)),
+        padding=_padding(arguments.get("padding", 0), kernel, dilation),
+        dilation=dilation,
         # Windows of a transposed convolution lie on its output, so that none is left out.
         whole=bool(arguments.get("ceil_mode")) or kind == "transposed",
     )
+
+
+def _padding(given: str | int | Pair, kernel: Pair, dilation: Pair) -> Pair:
+    """On both sides; `same` of an even kernel puts one more at the end."""
+    if isinstance(given, str):
+        spans = [conv_span(size, apart) for size, apart in zip(kernel, dilation, strict=True)]
+        rows, columns = ((span - 1) // 2 if given == "same" else 0 for span in spans)
+        return rows, columns
+    return _pair(given)
 
 
 def _border(args: tuple[Any, ...], options: Mapping[str, Any]) -> Border:

@@ -32,7 +32,8 @@ def listed(said: Said) -> list[str]:
         (("vgg16*", "--sort", "name"), ["vgg16", "vgg16_bn", "vgg16_c"]),
         (("squeezenet", "--sort", "params"), ["squeezenet1_1", "squeezenet1_0"]),
         (("mobilenetv3_*", "--sort", "macs"), ["mobilenetv3_small", "mobilenetv3_large"]),
-        (("resnet?4", "--sort", "top1"), ["resnet44", "resnet34"]),
+        (("resnet?4", "--sort", "top1"), ["resnet34", "resnet44"]),  # not of the same images
+        (("resnet?[06]", "--sort", "top1"), ["resnet50", "resnet56", "resnet20"]),
         (("*n34", "--sort", "top1"), ["plain34"]),
         (("*34", "--sort", "top1"), ["resnet34", "plain34"]),
         (("VGG-D",), ["vgg16"]),
@@ -54,12 +55,21 @@ def test_a_list_for_people_fits_and_says_what_next(edgecnn: Edgecnn) -> None:
     assert "No network is like that" in edgecnn("models", "zzz").out
 
 
+def test_accuracies_on_other_images_say_so(edgecnn: Edgecnn) -> None:
+    small, large = edgecnn("models", "resnet56").out, edgecnn("models", "resnet50").out
+    assert "93.4 (CIFAR-10)" in small
+    assert "80.9  " in large
+    (row,) = edgecnn("models", "resnet56", "--json").document["models"]
+    assert row["labels"] == "cifar10"
+
+
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [
         (("--family", "ResNeXt"), "no family 'ResNeXt'; there are LeNet, AlexNet"),
         (("--max-params", "5X"), "'5X' is not a number like 5M"),
         (("--max-params", "infM"), "'infM' is not a number"),
+        (("--max-params", "-5"), "'-5' is not a number"),
         (("--sort", "age"), "'age'"),
     ],
 )
@@ -131,10 +141,19 @@ def test_only_norms_behind_a_convolution_are_folded(edgecnn: Edgecnn) -> None:
 def test_a_board_is_asked_about_models_only(edgecnn: Edgecnn, lenet: Path) -> None:
     said = edgecnn("inspect", lenet, "--device", "raspberry-pi-5")
     assert said.code == 2
-    assert "--device goes with a model of the zoo" in said.err
+    assert "--device goes with a network, not with an ONNX file" in said.err
     unknown = edgecnn("inspect", "lenet5", "--device", "raspberry-pi-6")
     assert unknown.code == 1
     assert "did you mean raspberry-pi-5?" in unknown.err
+
+
+def test_layers_in_float16_on_boards_that_have_it(edgecnn: Edgecnn) -> None:
+    half = ("lenet5", "--precision", "fp16", "--device")
+    assert edgecnn("inspect", *half, "jetson", "--json").document["device"]["macs_per_s"] == 5e12
+    without = edgecnn("inspect", *half, "raspberry-pi-5")
+    assert without.code == 1
+    assert "nothing is known about raspberry-pi-5 in fp16" in without.err
+    assert "it has fp32, int8" in without.err
 
 
 @pytest.mark.parametrize("asked", ["lenet5", "FILE"])

@@ -1,6 +1,6 @@
 """Networks of the zoo at their full size, with random weights, through the whole export.
 
-All of them at a small size: tests/pipeline/test_zoo.py.
+All of them at a small size: tests/pipeline/zoo_way.py.
 """
 
 from __future__ import annotations

@@ -48,9 +48,6 @@ def grouped(batch: int | str = 1, *, quantized: bool = False) -> ModelProto:
 MACS = 6 * 36 * 9 + 5 * 6 * 36
 
 
-MACS = 6 * 36 * 9 + 5 * 6 * 36
-
-
 def test_each_layer_is_counted_once_and_activations_not(tmp_path: Path) -> None:
     net = Net(side=8)
     maps = net.relu(net.conv("image", 4, strides=[2, 2]))
@@ -97,8 +94,19 @@ def test_open_sizes_are_refused_and_an_open_batch_is_one_image(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("batch", [1, 4, "N"])
-def test_multiply_adds_are_those_of_one_image(batch: int | str, tmp_path: Path) -> None:
+def test_a_file_is_as_large_as_it_is_for_one_image(batch: int | str, tmp_path: Path) -> None:
     assert size_of(saved(grouped(batch), tmp_path)).macs == MACS
+
+
+def test_a_run_of_several_images_does_the_work_of_all(tmp_path: Path) -> None:
+    one = work_of(saved(grouped(), tmp_path))
+    four = work_of(saved(grouped(4), tmp_path))
+    assert [work.macs for work in one] == [6 * 36 * 9, 5 * 6 * 36]
+    assert [work.macs for work in four] == [4 * work.macs for work in one]
+    weights = (6 * 9, 5 * 6 * 36)
+    assert [work.values for work in four] == [
+        4 * (work.values - held) + held for work, held in zip(one, weights, strict=True)
+    ]
 
 
 def test_integers_count_like_floats_and_scales_are_no_parameters(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from edgecnn.runtime import load
 from edgecnn.zoo import ModelSpec, find
 from tests import requirements
 from tests.graph.running import sqnr_db
-from tests.pipeline.test_zoo import ONE_OF_EACH, SMALLER, exported, network_of
+from tests.pipeline.zoo_way import ONE_OF_EACH, SMALLER, exported, network_of
 
 Float = NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""TensorRT-RTX builds in every precision also those that test_zoo.py only takes to the runtime."""
+"""TensorRT-RTX builds in every precision also those that zoo_way.py only takes to the runtime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from edgecnn.zoo import find
 from tests.pipeline.building import check_builds
-from tests.pipeline.test_zoo import BUILT, ONE_OF_EACH, SMALLER, exported, network_of
+from tests.pipeline.zoo_way import BUILT, ONE_OF_EACH, SMALLER, exported, network_of
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""ONNX graphs rewritten as TFLite models: the file format, the shifted integers, each operator."""
+"""ONNX graphs rewritten as TFLite models: each operator, the shifted integers, what is refused."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from edgecnn.errors import EngineError, ModelError
+from edgecnn.errors import EngineError
 from edgecnn.runtime.compiled import open_engine
 from edgecnn.runtime.engines.tflite.convert import convert
-from edgecnn.runtime.engines.tflite.flatbuffer import Number, Table, Vector, write_flatbuffer
-from edgecnn.runtime.engines.tflite.onnx_graph import read_graph
-from tests import requirements, toy
+from tests import requirements
 
 Float = NDArray[np.float32]
 
@@ -29,116 +27,6 @@ EXAMPLES = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
-# --- the format
-
-NUMBERS = st.one_of(
-    st.builds(Number, st.just("b"), st.integers(-128, 127)),
-    st.builds(Number, st.just("?"), st.integers(0, 1)),
-    st.builds(Number, st.just("i"), st.integers(-(2**31), 2**31 - 1)),
-    st.builds(Number, st.just("f"), st.floats(width=32, allow_nan=False)),
-)
-DTYPES = st.sampled_from(["u1", "<i4", "<i8", "<f4"])
-VECTORS = st.builds(
-    lambda dtype, count, align: Vector(np.arange(count, dtype=dtype), align=align),
-    DTYPES, st.integers(0, 9), st.sampled_from([1, 16]),
-)  # fmt: skip
-FIELDS = st.one_of(NUMBERS, VECTORS, st.text("aé木", max_size=9))
-TABLES: st.SearchStrategy[Table] = st.recursive(
-    st.builds(Table, st.dictionaries(st.integers(0, 5), FIELDS, max_size=4)),
-    lambda inner: st.builds(
-        Table,
-        st.dictionaries(
-            st.integers(0, 5), st.one_of(FIELDS, inner, st.lists(inner, max_size=3)), max_size=4
-        ),
-    ),
-    max_leaves=8,
-)
-
-
-@EXAMPLES
-@given(TABLES)
-def test_whatever_is_written_the_official_reader_reads(root: Table) -> None:
-    flatbuffers = pytest.importorskip("flatbuffers")
-    written = write_flatbuffer(root, identifier=b"TEST")
-    assert written[4:8] == b"TEST"
-    start = int.from_bytes(written[:4], "little")
-    check_table(flatbuffers, flatbuffers.table.Table(bytearray(written), start), root)
-
-
-def check_table(flatbuffers: Any, read: Any, wanted: Table) -> None:
-    for slot in range(7):
-        offset = read.Offset(4 + 2 * slot)
-        assert bool(offset) == (slot in wanted.slots)
-        if offset:
-            check_field(flatbuffers, read, read.Pos + offset, wanted.slots[slot])
-
-
-def check_field(flatbuffers: Any, read: Any, place: int, wanted: Any) -> None:
-    if isinstance(wanted, Number):
-        size = np.dtype(wanted.format).itemsize
-        assert place % size == 0
-        assert np.frombuffer(read.Bytes[place : place + size], wanted.format)[0] == wanted.value
-    elif isinstance(wanted, Table):
-        check_table(flatbuffers, flatbuffers.table.Table(read.Bytes, read.Indirect(place)), wanted)
-    elif isinstance(wanted, str):
-        assert read.String(place).decode() == wanted
-    elif isinstance(wanted, Vector):
-        start, count = read.Vector(place - read.Pos), read.VectorLen(place - read.Pos)
-        assert start % max(wanted.values.itemsize, wanted.align) == 0
-        found = np.frombuffer(bytes(read.Bytes), wanted.values.dtype, count, start)
-        np.testing.assert_array_equal(found, wanted.values)
-    else:
-        start, count = read.Vector(place - read.Pos), read.VectorLen(place - read.Pos)
-        assert count == len(wanted)
-        for index, each in enumerate(wanted):
-            inner = read.Indirect(start + 4 * index)
-            check_table(flatbuffers, flatbuffers.table.Table(read.Bytes, inner), each)
-
-
-@pytest.mark.parametrize("net", toy.NETS)
-@pytest.mark.parametrize("outside", [False, True])
-def test_a_graph_is_read_as_the_onnx_package_reads_it(
-    net: str, outside: bool, tmp_path: Path
-) -> None:
-    model, path = toy.NETS[net](), tmp_path / "net.onnx"
-    onnx.save(model, path, save_as_external_data=outside, size_threshold=0)
-    read = read_graph(path)
-    assert len(read.nodes) == len(model.graph.node)
-    for node, wanted in zip(read.nodes, model.graph.node, strict=True):
-        attributes = {each.name: helper.get_attribute_value(each) for each in wanted.attribute}
-        assert (node.op, node.inputs) == (wanted.op_type, tuple(wanted.input))
-        assert node.attributes.keys() == attributes.keys()
-        for name, value in attributes.items():
-            np.testing.assert_array_equal(node.attributes[name], value)
-    for tensor in toy.NETS[net]().graph.initializer:
-        np.testing.assert_array_equal(read.constants[tensor.name], numpy_helper.to_array(tensor))
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8", "int32", "int64"])
-def test_numbers_that_do_not_lie_as_bytes_are_read_too(dtype: str, tmp_path: Path) -> None:
-    values = np.array([[1, 2, 127]]).astype(dtype) * np.array(-1 if dtype != "uint8" else 1, dtype)
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    model = toy.plain()
-    model.graph.initializer.append(helper.make_tensor("listed", kind, (1, 3), values.ravel()))
-    onnx.save(model, tmp_path / "net.onnx")
-    np.testing.assert_array_equal(read_graph(tmp_path / "net.onnx").constants["listed"], values)
-
-
-def test_half_a_file_is_no_model(tmp_path: Path) -> None:
-    whole = toy.plain().SerializeToString()
-    (tmp_path / "net.onnx").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelError):
-        convert(tmp_path / "net.onnx")
-
-
-# --- the answers
 
 
 def one(
@@ -330,8 +218,6 @@ def test_windows_of_all_kinds_look_at_the_same_pixels(data: st.DataObject, tmp_p
         assume(False)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
-
-# --- what is refused
 
 REFUSED: Mapping[str, tuple[ModelProto, str]] = {
     "an operator": (one("Einsum", equation="bchw->bhwc"), "Einsum 'node' is not written as TFLite"),

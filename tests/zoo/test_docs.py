@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edgecnn.devices.boards import BOARDS
 from edgecnn.zoo import find, names
 from edgecnn.zoo.arithmetic import (
     conv_macs,
@@ -79,6 +80,11 @@ def test_names_on_the_page_are_found(name: str) -> None:
     assert find(find(name).name) == find(name)
 
 
+def test_every_board_is_on_the_page() -> None:
+    told = PAGE.partition("Boards: ")[2].partition(".")[0]
+    assert re.findall(r"`([\w-]+)`", told) == [board.name for board in BOARDS]
+
+
 # The worked examples of the page, from the helpers that count everything else here.
 
 
@@ -125,6 +131,7 @@ LOOK = """
 import dataclasses, json, torch
 from edgecnn.zoo import find, names
 from edgecnn.zoo.describe import describe
+from edgecnn.zoo.layers import layer_table
 from edgecnn.zoo.page import zoo_table
 
 torch.manual_seed(0)
@@ -136,6 +143,7 @@ with torch.no_grad():
     shuffled = block(maps)
 print(json.dumps({
     "row": dataclasses.asdict(describe(spec)),
+    "macs of layers": layer_table(network, spec.preprocess.tensor_shape()).macs,
     "title": find(spec.title).name,
     "listed": spec.name in names(),
     "table": zoo_table(),
@@ -189,6 +197,7 @@ def test_a_file_and_a_line_add_a_network(added: dict[str, Any]) -> None:
     row, (parameters, gmac) = added["row"], size("shufflenet_v2_x1_0")
     assert row["parameters"] == parameters
     assert round(row["macs"] / 1e9, 3) == gmac
+    assert row["macs"] == added["macs of layers"]
     assert f"({parameters / 1e6:.2f} M parameters, {row['macs'] / 1e6:.2f} M MACs)" in GUIDE
     facts = weights("shufflenet_v2_x1_0", "IMAGENET1K_V1")
     assert (row["published"]["top1"], row["published"]["top5"]) == (facts["top1"], facts["top5"])

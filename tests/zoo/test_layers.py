@@ -132,6 +132,36 @@ def test_what_is_cut_off_of_padding_is_no_part_of_the_input() -> None:
     assert row.note == "the last 1 row of its input unused"
 
 
+def test_padding_may_be_a_word() -> None:
+    same = nn.Conv2d(1, 1, (3, 5), padding="same", dilation=2)
+    first, second = layer_table(
+        nn.Sequential(same, nn.Conv2d(1, 1, 3, padding="valid")), (1, 1, 12, 12)
+    ).layers
+    assert (first.padding, first.output_shape, first.note) == ((2, 4), (1, 12, 12), None)
+    assert (second.padding, second.output_shape) == ((0, 0), (1, 10, 10))
+
+
+class Halves(nn.Module):
+    """Splits its maps, as ShuffleNet does, and names what it joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Conv2d(2, 3, 3), nn.Conv2d(2, 3, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        left, right = images.chunk(2, 1)
+        maps = torch.cat(tensors=[self.one(left), self.other(right)], dim=1)
+        return functional.max_pool2d(maps, 2)
+
+
+def test_maps_that_are_split_and_joined_are_followed() -> None:
+    network = Halves()
+    found = layer_table(network, (1, 4, 8, 8))
+    assert [row.name for row in found.layers] == ["one", "other", ""]
+    assert found.macs == macs(network, (1, 4, 8, 8))
+    assert found.layers[-1].receptive_field == (4, 4)
+
+
 class Functions(nn.Module):
     """Layers without modules, as networks of elsewhere have them."""
 

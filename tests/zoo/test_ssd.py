@@ -6,25 +6,37 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from edgecnn.errors import UsageError
-from edgecnn.runtime.detections import default_boxes as described_boxes
+from edgecnn.runtime.detections import default_boxes
 from edgecnn.zoo import find
 from edgecnn.zoo.randomize import random_network
-from edgecnn.zoo.ssd import SSD, default_boxes
+from edgecnn.zoo.ssd import SSD
+
+
+def built(name: str, *, num_classes: int = 91) -> SSD:
+    """A detector without its weights, for images of an empty batch."""
+    with torch.device("meta"):
+        network = find(name).build(num_classes=num_classes)
+    assert isinstance(network, SSD)
+    return network.to_empty(device="cpu").eval()
+
+
+def boxes_of(name: str) -> Tensor:
+    """The boxes that the answers are about, as the runtime has them from the network's contract."""
+    detection = built(name).detection(find(name).preprocess.size)
+    return torch.from_numpy(default_boxes(detection))
 
 
 @pytest.mark.parametrize(
     ("name", "count"), [("ssd300_vgg16", 8732), ("ssdlite320_mobilenetv3", 3234)]
 )
 def test_every_answer_has_its_box(name: str, count: int) -> None:
-    spec = find(name)
-    with torch.device("meta"):
-        network = spec.build()
-        logits, offsets = network(torch.empty(spec.preprocess.tensor_shape(batch=2)))
-    assert logits.shape == (2, count, 91)
-    assert offsets.shape == (2, count, 4)
-    boxes = default_boxes(name)
+    logits, offsets = built(name)(torch.empty(find(name).preprocess.tensor_shape(batch=0)))
+    assert logits.shape == (0, count, 91)
+    assert offsets.shape == (0, count, 4)
+    boxes = boxes_of(name)
     assert boxes.shape == (count, 4)
     assert boxes.dtype == torch.float32
     assert bool((boxes > 0).all())
@@ -34,7 +46,7 @@ def test_every_answer_has_its_box(name: str, count: int) -> None:
 
 
 def test_boxes_run_over_shapes_then_columns_then_rows_then_maps() -> None:
-    boxes = default_boxes("ssdlite320_mobilenetv3")
+    boxes = boxes_of("ssdlite320_mobilenetv3")
     centres = boxes[:, :2]
     assert centres[:6].tolist() == [pytest.approx([0.025, 0.025])] * 6
     assert centres[6].tolist() == pytest.approx([0.075, 0.025])
@@ -56,7 +68,7 @@ def test_boxes_run_over_shapes_then_columns_then_rows_then_maps() -> None:
 
 
 def test_cells_of_ssd300_are_steps_of_whole_pixels() -> None:
-    boxes = default_boxes("ssd300_vgg16")
+    boxes = boxes_of("ssd300_vgg16")
     assert boxes[0].tolist() == pytest.approx([4 / 300, 4 / 300, 0.07, 0.07])
     assert boxes[4].tolist() == pytest.approx([12 / 300, 4 / 300, 0.07, 0.07])
     # The coarsest map has one cell; its boxes do not reach beyond the image.
@@ -75,47 +87,28 @@ def test_an_answer_belongs_to_the_box_of_its_place() -> None:
         before = head(maps)
         maps[1][0, :, 4, 7] = 1e3
         changed = (head(maps) != before).any(2)[0].nonzero().flatten()
-    near = default_boxes("ssdlite320_mobilenetv3")[changed, :2]
+    near = boxes_of("ssdlite320_mobilenetv3")[changed, :2]
     assert bool((near[:, 0] - 0.75).abs().max() < 0.11)  # column 7 of 10, and its neighbours
     assert bool((near[:, 1] - 0.45).abs().max() < 0.11)
 
 
-def test_the_description_for_the_runtime_gives_the_same_boxes() -> None:
-    for name in ("ssd300_vgg16", "ssdlite320_mobilenetv3"):
-        spec = find(name)
-        with torch.device("meta"):
-            network = spec.build()
-        described = described_boxes(network.detection(spec.preprocess.size))  # type: ignore[operator]
-        assert torch.equal(torch.from_numpy(described), default_boxes(name))
-
-
 @pytest.mark.parametrize("size", [(96, 96), (320, 320), (160, 224), (100, 333)])
 def test_the_description_follows_the_size_of_the_image(size: tuple[int, int]) -> None:
-    with torch.device("meta"):
-        network = find("ssdlite320_mobilenetv3").build(num_classes=3).eval()
-        _, offsets = network(torch.empty(1, 3, *size))
-    boxes = described_boxes(network.detection(size))  # type: ignore[operator]
+    network = built("ssdlite320_mobilenetv3", num_classes=3)
+    _, offsets = network(torch.empty(0, 3, *size))
+    boxes = default_boxes(network.detection(size))
     assert boxes.shape == tuple(offsets.shape[1:])
 
 
 def test_ssd300_has_boxes_for_its_own_size_only() -> None:
-    with torch.device("meta"):
-        network = find("ssd300_vgg16").build(num_classes=3)
     with pytest.raises(UsageError, match="made for 300x300 pixels"):
-        network.detection((512, 512))  # type: ignore[operator]
-
-
-def test_a_name_without_boxes() -> None:
-    with pytest.raises(KeyError):
-        default_boxes("resnet18")
+        built("ssd300_vgg16").detection((512, 512))
 
 
 def test_random_detectors_begin_with_the_papers_scale() -> None:
     network = random_network(find("ssdlite320_mobilenetv3"), seed=0)
     logits, offsets = network(torch.zeros(1, 3, 320, 320))
     assert bool(torch.isfinite(logits).all() & torch.isfinite(offsets).all())
-    with torch.device("meta"):
-        large = find("ssd300_vgg16").build()
-    backbone = large.to_empty(device="cpu").get_submodule("backbone")
+    backbone = built("ssd300_vgg16").get_submodule("backbone")
     backbone.reset_parameters()  # type: ignore[operator]
     assert backbone.scale_weight.unique().tolist() == [20.0]  # type: ignore[operator]
