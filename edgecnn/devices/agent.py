@@ -95,6 +95,7 @@ def hello(folder: str) -> Dict[str, Any]:
         "os_release": _text("/etc/os-release"),
         "packages": {name: _version(name) for name in PACKAGES},
         "pythons": [name for name in PYTHONS if shutil.which(name)],
+        "venv": importlib.util.find_spec("ensurepip") is not None,  # Debian has it in a package
         "folder": folder,
         "free_bytes": _free_bytes(folder),
     }

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from edgecnn.devices import RemoteDevice
-from edgecnn.devices.find import facts_of, open_device
+from edgecnn.devices.facts import facts_of
+from edgecnn.devices.find import open_device
 from edgecnn.errors import DeviceError, EdgecnnError, ModelError
 from edgecnn.profiling.run import Options, profile_files
 from tests.devices.conftest import MakeDevice
