@@ -139,7 +139,7 @@ def test_a_host_that_is_another_now_is_refused(device: MakeDevice, ssh_server: o
 
 
 def test_a_key_that_is_not_let_in_is_told(
-    device: MakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: MakeDevice, ssh_server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = device()
     key = tmp_path / "other"
@@ -149,7 +149,29 @@ def test_a_key_that_is_not_let_in_is_told(
     lines = [line for line in text.splitlines() if "IdentityFile" not in line]
     config.write_text("\n".join([*lines, f"  IdentityFile {key}"]))
     monkeypatch.setenv("EDGECNN_SSH_CONFIG", str(config))
-    assert "ssh-copy-id" in refused(board, "does not let us in")
+    hint = refused(board, "does not let us in")
+    where, port = str(ssh_server.url).removeprefix("ssh://").split(":")  # type: ignore[attr-defined]
+    assert f"ssh-copy-id -F {config} -p {port} {where} " in hint, "it knows no -l"
+
+
+def test_a_configuration_that_ssh_does_not_take_is_told(
+    device: MakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, config = device(), tmp_path / "config"
+    config.write_text("Host *\n  Port many\n")
+    config.chmod(0o600)
+    monkeypatch.setenv("EDGECNN_SSH_CONFIG", str(config))
+    assert f"ssh -F {config} " in refused(board, "line 2: Bad port")
+    monkeypatch.setenv("EDGECNN_SSH_CONFIG", "no such file")
+    assert "EDGECNN_SSH_CONFIG" in refused(board, "no such file")
+
+
+def test_a_device_that_talks_and_says_nothing_is_not_waited_for(
+    device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line comes in time, and all of them together do not."""
+    monkeypatch.setattr("edgecnn.devices.remote._HELLO_S", 0.6)
+    refused(device(before="while sleep 0.05; do echo; done"), "no answer from board")
 
 
 def test_a_port_where_nobody_listens_is_told(device: MakeDevice) -> None:
