@@ -19,13 +19,14 @@ _PYTHON = re.compile(r"python3\.[0-9]{1,2}")
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A device's board, system, Python and packages.
+    """A device's board, system, Python and packages, and the process that said so.
 
     `packages` has None for what is not there and '' for what does not say its version; `pythons`
     are interpreters by name, `has_venv` tells whether its Python makes environments; `folder` is
     where files are kept, with `free_bytes` left.
     """
 
+    pid: int
     board: Board
     python: tuple[int, int, int]
     executable: str
@@ -52,6 +53,7 @@ def _hello(said: Mapping[str, Any]) -> Hello:
     major, minor, micro = (_whole(part, most=999) for part in said["python"])
     packages = list(said["packages"].items())[:_MAX_ITEMS]
     return Hello(
+        pid=_whole(said["pid"], most=1 << 31),
         board=identify(
             model=_word(said["model"]),
             compatible=_word(said["compatible"], most_chars=_MAX_TEXT),

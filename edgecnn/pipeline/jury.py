@@ -17,7 +17,7 @@ from edgecnn.errors import UsageError
 from edgecnn.pipeline.answering import Answering
 from edgecnn.pipeline.measure import open_data
 from edgecnn.pipeline.proof import prove, uncached
-from edgecnn.profiling.accuracy import compare_predictions, evaluation
+from edgecnn.profiling.accuracy import Predictions, compare_predictions, evaluation
 from edgecnn.profiling.budget import Limit, Verdict, judge_agreement, judge_drop
 from edgecnn.profiling.records import Evaluation
 from edgecnn.runtime.results import is_map
@@ -133,9 +133,10 @@ class Labelled:
         labelled: LabelledImages,
         answering: Answering,
     ) -> None:
+        self._contract = contract
         self._limit = limit
         self._labelled = labelled
-        self._answers = lambda path: answering(path, contract, labelled)
+        self._answering = answering
         self._last = self._reference = self._answers(source)
 
     @property
@@ -165,6 +166,9 @@ class Labelled:
         """Top-1 and top-5 of the graph judged last."""
         named = dataclasses.replace(self._last, file=str(file), precision="int8")
         return evaluation(named, reference=self._reference)
+
+    def _answers(self, path: Path) -> Predictions:
+        return self._answering(path, self._contract, self._labelled)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ PACKAGES = {"numpy": "2.2.6", "onnxruntime": "1.23.2", "tensorrt": None}
 def said(**changes: Any) -> dict[str, Any]:
     """What an agent says of a Pi that has everything."""
     return {
-        "python": [3, 11, 2], "executable": "/usr/bin/python3", "machine": "aarch64",
+        "pid": 7, "python": [3, 11, 2], "executable": "/usr/bin/python3", "machine": "aarch64",
         "model": "Raspberry Pi 5 Model B Rev 1.0",
         "compatible": "raspberrypi,5-model-b brcm,bcm2712", "tegra_release": "",
         "os_release": 'NAME=x\nPRETTY_NAME="Debian GNU/Linux 12"\n', "packages": PACKAGES,

@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgecnn.devices import RemoteDevice
+from edgecnn.devices import RemoteDevice, agent
 from edgecnn.devices.facts import facts_of
 from edgecnn.devices.find import open_device
 from edgecnn.errors import DeviceError, EdgecnnError, ModelError
 from edgecnn.profiling.run import Options, profile_files
+from edgecnn.runtime.worker import write_frames
 from tests.devices.conftest import MakeDevice
 from tests.devices.loopback import Loopback
 from tests.profiling.toys import color_picture
@@ -284,6 +286,30 @@ def test_a_worker_goes_when_we_are_killed(device: MakeDevice, net: Path) -> None
     ours.kill()
     ours.wait()
     assert board.settles()
+
+
+@pytest.mark.slow
+def test_what_runs_there_ends_though_nobody_hung_up(
+    device: MakeDevice, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cable that is pulled tells the device nothing: it is the signs of life that end."""
+    hurried = tmp_path / "agent.py"
+    source = Path(agent.__file__).read_text(encoding="utf-8")
+    hurried.write_text(source.replace("_SILENCE_S = 150", "_SILENCE_S = 3").replace(
+        "_GLANCE_S = 30", "_GLANCE_S = 1"))  # fmt: skip
+    monkeypatch.setattr(agent, "__file__", str(hurried))
+    monkeypatch.setattr("edgecnn.devices.remote._BEAT_S", 0.5)
+    cable, frames = tmp_path / "cable", tmp_path / "frames.npz"
+    write_frames(frames, IMAGES)
+    board = device(proxy=("pulled", str(cable)))
+    with open_device(board.name) as there:
+        worker = there.start(["worker", there.push(net), "--inputs", there.push(frames)])
+        assert worker.read_line(timeout_s=60).startswith('{"ready"')
+        time.sleep(5)
+        assert len(board.running()) == 3, "the agent twice, and the worker, as long as we live"
+        cable.touch()
+        assert board.settles()
+        assert worker.is_running, "here nobody has noticed yet"
 
 
 def test_the_connections_folder_goes_with_the_device(
