@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import edgecnn.errors
 from edgecnn.devices.device import Device
 from edgecnn.devices.process import MAX_LINE_BYTES, Process
-from edgecnn.devices.untrusted import parse_json
+from edgecnn.devices.untrusted import one_word, parse_json
 from edgecnn.errors import DeviceError, EdgecnnError, EngineError
 
 START_TIMEOUT_S = 1800.0  # an engine may have to be built first, and a board may be slow
@@ -97,7 +97,10 @@ def their_error(said: object, file: str, *, sent: Mapping[str, Path] | None = No
     kind = getattr(edgecnn.errors, str(fields.get("type")), EngineError)
     known = isinstance(kind, type) and issubclass(kind, EdgecnnError)
     message, hint = (
-        _HASHED.sub(lambda found: str((sent or {}).get(found[1], file)), text[:_MAX_TEXT])
+        _HASHED.sub(
+            lambda found: str((sent or {}).get(found[1], file)),
+            one_word(text, most_chars=_MAX_TEXT),
+        )
         for text in (
             str(fields.get("message", f"{file}: failed on the device")),
             str(fields.get("hint", "run it again with --debug")),
