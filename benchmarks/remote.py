@@ -34,7 +34,7 @@ _FEW_RUNS = ("--precision", "1", "--time-limit", "1", "--threads", "1", "--no-la
 
 def profiled(paths: Sequence[Path], device: str, *, sends: bool = False) -> float:
     """How long the command takes, in seconds; it has to send all the files, or none."""
-    words = [*map(str, paths), "--device", device, *_FEW_RUNS, "-o", "bench-output/remote.html"]
+    words = [*map(str, paths), "--device", device, *_FEW_RUNS, "-o", "bench-output/remote.json"]
     started_s = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "edgecnn", "profile", *words],

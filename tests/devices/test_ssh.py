@@ -173,7 +173,9 @@ def test_a_device_that_talks_and_says_nothing_is_not_waited_for(
 ) -> None:
     """Each line comes in time, and all of them together do not."""
     monkeypatch.setattr("edgecnn.devices.remote._HELLO_S", 0.6)
-    refused(device(before="while sleep 0.05; do echo; done"), "no answer from board")
+    board = device(before="while sleep 0.05; do echo; done")
+    with pytest.raises(DeviceError, match="no answer from board"), open_device(board.name):
+        pass
 
 
 def test_a_port_where_nobody_listens_is_told(device: MakeDevice) -> None:
