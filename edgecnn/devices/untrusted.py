@@ -10,7 +10,7 @@ _MOST_DIGITS = 19  # of 64 bits; thousands of them would be no float, and slow t
 
 
 def parse_json(text: str, *, most_chars: int) -> Any:
-    """JSON whose numbers are finite and of 64 bits; raises ValueError for anything else, or for too much."""
+    """JSON whose numbers are finite and of 64 bits or so; ValueError for all else, and too much."""
     if len(text) > most_chars:
         raise ValueError(f"more than {most_chars:,} characters")
     try:
