@@ -100,7 +100,7 @@ def test_a_budget_is_judged_on_the_device(
 ) -> None:
     """With --device the labelled images are answered there, by the float file and by INT8."""
     board, pictures = device(), write_pictures(tmp_path / "pictures", [n % 8 for n in range(24)])
-    quantize = ["quantize", str(net), "--calibration", str(pictures), "--effort", "fast"]
+    quantize = ["quantize", str(net), "--calibration", "natural:16", "--effort", "fast"]
     quantize += ["--data", str(pictures), "-o", str(tmp_path / "net.int8.onnx"), "--json"]
     assert run([*quantize, "--max-drop", "50", "--device", board.name]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -79,7 +79,7 @@ def test_a_budget_is_judged_on_the_cluster(
     dask: DaskCluster, nets: list[Path], pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every look at a candidate, with the very counts of this machine."""
-    quantize = ["quantize", str(nets[1]), "--calibration", str(pictures), "--force", "--json"]
+    quantize = ["quantize", str(nets[1]), "--calibration", "natural:16", "--force", "--json"]
     quantize += ["--effort", "fast", "--data", str(pictures), "--max-drop", "50"]
     assert run(quantize) == 0
     here = json.loads(capsys.readouterr().out)["accuracy"]
