@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-auto
 .PHONY: bench-litert bench-report bench-accuracy bench-calibration bench-preprocess
-.PHONY: bench-profiler bench-footprint soak zoo clean
+.PHONY: bench-profiler bench-footprint bench-remote soak zoo clean
 
 help:
 	@echo "make demo       set everything up, then run the main job offline"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench      the claims about speed, measured here"
 	@echo "make bench-preprocess  a frame to the network's input, against Pillow's resize"
 	@echo "make bench-footprint  time to import, memory beside the engine, size of the wheel"
+	@echo "make bench-remote  what a profile over ssh takes longer than one on this machine"
 	@echo "make soak       a stream for 30 minutes: age of frames, memory, what is left behind"
 	@echo "make bench-profiler  the profiler against bare loops and OpenVINO's benchmark_app"
 	@echo "make bench-report  how long a report of 20 files takes to open in Chromium"
@@ -83,6 +84,9 @@ bench-preprocess: $(STAMP)
 
 bench-footprint: $(STAMP)
 	$(BIN)/python -m benchmarks.footprint
+
+bench-remote: $(STAMP)
+	$(BIN)/python -m benchmarks.remote
 
 soak: $(STAMP)
 	$(BIN)/python -m benchmarks.soak

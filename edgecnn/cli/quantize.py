@@ -13,6 +13,7 @@ from edgecnn.cli.speak import Speaker
 from edgecnn.errors import DataError
 
 if TYPE_CHECKING:
+    from edgecnn.pipeline.answering import Where
     from edgecnn.pipeline.contracts import ContractOptions
     from edgecnn.pipeline.quantize import QuantizeResult
     from edgecnn.pipeline.scheduler import Scheduler
@@ -65,6 +66,10 @@ if TYPE_CHECKING:
     "--min-agreement", type=options.share, help="Least share of images with FP32's answer: 97%."
 )
 @click.option("--accept-loss", is_flag=True, help="Write the file though it misses the budget.")
+@click.option(
+    "--device", default="local", show_default=True, metavar="DEVICE",
+    help="Where --data is judged: local, ssh://user@host or a name; of --fleet a kind of board.",
+)  # fmt: skip
 @options.fleet
 @options.seed
 @options.contract_options
@@ -88,6 +93,7 @@ def quantize(
     max_drop: float | None,
     min_agreement: float | None,
     accept_loss: bool,
+    device: str,
     scheduler: Scheduler | None,
     seed: int,
     contract: ContractOptions,
@@ -97,13 +103,14 @@ def quantize(
 
     They should be like those that the camera will see. A fifth of them is kept aside; the written
     file is checked on these against FP32. Where a budget is missed, layers go back to float, those
-    first that give most accuracy for their time; --fleet ranks them, and evaluates on --data, on a
-    cluster.
+    first that give most accuracy for their time. --device has a device judge what --data shows, by
+    the engine of --target there; --fleet has a cluster do so, and rank layers.
 
     \b
     edgecnn quantize mobilenetv2.onnx --calibration photos/
     edgecnn quantize mobilenetv2.onnx --calibration photos/ --min-agreement 97%
     edgecnn quantize mobilenetv2.onnx --calibration photos/ --data labelled/ --max-drop 0.5
+    edgecnn quantize mobilenetv2.onnx --calibration photos/ --data labelled/ --device jetson
     edgecnn quantize theirs.onnx --calibration photos/ --mean 127.5 --std 127.5
     """  # noqa: D301  \b is click's word for 'do not wrap'
     from edgecnn.cli.evaluate import split_labels
@@ -114,13 +121,13 @@ def quantize(
     from edgecnn.pipeline.measure import open_data
     from edgecnn.pipeline.quantize import QuantizeOptions
     from edgecnn.pipeline.quantize import quantize as quantize_file
+    from edgecnn.pipeline.task import judged_where
 
     if data is not None and not data.exists():
         raise DataError(f"{data}: no such folder or table", hint="check the path to the data")
     contract, table = split_labels(contract)
     limit = _limit(max_drop, min_agreement, accept_loss=accept_loss)
-    if scheduler is not None and limit is None and data is None:
-        raise click.UsageError("--fleet goes with --max-drop, --min-agreement or --data")
+    scheduler = _checked(device, scheduler, judges=data is not None, ranks=limit is not None)
     budget = Budget(limit, data, table, accept_loss, class_offset) if limit else None
     if data is not None:  # what does not fit the labels is said before the work, not after it
         open_data(data, contract_of(file, contract), table=table, class_offset=class_offset)
@@ -135,6 +142,7 @@ def quantize(
         seed=seed,
         against=data,
         contract=contract,
+        device=device,
         scheduler=scheduler,
     )
     found = find_calibration(calibration, limit=images, seed=seed)
@@ -144,11 +152,28 @@ def quantize(
     labelled = dataclasses.replace(contract, labels=table or contract.labels)
     accuracy = None
     if data:
-        accuracy = _accuracy(speaker, result, data, class_offset, labelled, scheduler)
+        accuracy = _accuracy(speaker, result, data, class_offset, labelled, judged_where(chosen))
     # A plain source would need to be told again how its images are prepared.
     both = f"{file} " if has_contract(file) else ""
-    speaker.next(f"edgecnn profile {both}{result.path}")
+    there = f" --device {device}" if device != "local" and scheduler is None else ""
+    speaker.next(f"edgecnn profile {both}{result.path}{there}")
     speaker.result(quantize_document(result) | {"accuracy": accuracy})
+
+
+def _checked(
+    device: str, scheduler: Scheduler | None, *, judges: bool, ranks: bool
+) -> Scheduler | None:
+    """The scheduler, for workers of the kind that --device names; what makes no sense is told."""
+    from edgecnn.devices.find import find_device
+
+    if scheduler is not None:
+        if not (judges or ranks):
+            raise click.UsageError("--fleet goes with --max-drop, --min-agreement or --data")
+        return options.of_kind(scheduler, device)
+    if device != "local" and not judges:
+        raise click.UsageError("--device goes with --data: labelled images are judged there")
+    find_device(device)  # a name that nobody has is told before the work
+    return None
 
 
 def _limit(
@@ -173,7 +198,7 @@ def _accuracy(
     data: Path,
     class_offset: int | None,
     contract: ContractOptions,
-    scheduler: Scheduler | None,
+    where: Where,
 ) -> dict[str, Any]:
     """What INT8 costs on labelled images; a budget has evaluated it already."""
     from edgecnn.cli.evaluate import evaluate_files, show_evaluations
@@ -189,7 +214,9 @@ def _accuracy(
             against=result.source,
             contract=contract,
             class_offset=class_offset,
-            scheduler=scheduler,
+            engine=where.engine,
+            device=where.device,
+            scheduler=where.scheduler,
         )
     evaluated: dict[str, Any] = document["results"][0]
     return evaluated

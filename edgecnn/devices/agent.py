@@ -2,8 +2,9 @@
 
 Each line that it says is `edgecnn NONCE {json}`, so that what a login shell prints is told apart.
 `serve` says what the device is, then takes files into a cache in which a file's name is its
-sha256. `run ARCHIVE VERB...` starts `python -m edgecnn.runtime` out of the archive, hands it its
-own stdin and stdout, and ends it when the connection goes.
+sha256; empty lines are signs of life, without which it ends. `run ARCHIVE KEEPER VERB...` starts
+`python -m edgecnn.runtime` out of the archive, hands it its own stdin and stdout, and ends it when
+the connection goes, or the process KEEPER, which is the `serve` of the same connection.
 
 Standard library only, and in the words of Python 3.6: an old one must be able to say that it is.
 """
@@ -22,7 +23,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, BinaryIO, Callable, Dict, List, Optional
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional
 
 Say = Callable[[Dict[str, Any]], None]
 
@@ -38,6 +39,8 @@ _DAY_S = 86400
 _PART_S = _DAY_S  # an interrupted transfer can be resumed for so long
 _UNUSED_S = 30 * _DAY_S
 _LEASE_S = 12 * 3600
+_SILENCE_S = 150  # a cable that was pulled tells nobody
+_GLANCE_S = 30
 _GRACE_S = 3
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
@@ -51,7 +54,7 @@ def main(arguments: List[str]) -> int:
         sys.stdout.flush()
 
     try:
-        return serve(say) if verb == "serve" else run(say, rest[0], rest[1:])
+        return serve(say) if verb == "serve" else run(say, rest[0], int(rest[1]), rest[2:])
     except (BrokenPipeError, KeyboardInterrupt):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody listens; keep the exit quiet
         return 1
@@ -62,7 +65,7 @@ def serve(say: Say) -> int:
     folder = os.path.join(cache_dir(), "remote")
     say(hello(folder))
     requests = sys.stdin.buffer
-    for line in iter(requests.readline, b""):
+    for line in _lines(requests):
         try:
             request = json.loads(line.decode())
             os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -76,6 +79,23 @@ def serve(say: Say) -> int:
     return 0
 
 
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a stream that say something."""
+    while True:
+        _await_peer()
+        line = stream.readline()
+        signal.alarm(0)
+        if not line:
+            return
+        if line.strip():
+            yield line
+
+
+def _await_peer() -> None:
+    """What follows waits for the other end: SIGALRM ends this process where nothing comes."""
+    signal.alarm(_SILENCE_S)
+
+
 def cache_dir() -> str:
     """The same folder as that of `edgecnn.runtime.cache`."""
     own = os.environ.get("EDGECNN_CACHE")
@@ -86,6 +106,7 @@ def cache_dir() -> str:
 def hello(folder: str) -> Dict[str, Any]:
     """What can be told without NumPy: the board, its system, its Python and its packages."""
     return {
+        "pid": os.getpid(),
         "python": list(sys.version_info[:3]),
         "executable": sys.executable,
         "machine": platform.machine(),
@@ -95,6 +116,7 @@ def hello(folder: str) -> Dict[str, Any]:
         "os_release": _text("/etc/os-release"),
         "packages": {name: _version(name) for name in PACKAGES},
         "pythons": [name for name in PYTHONS if shutil.which(name)],
+        "venv": importlib.util.find_spec("ensurepip") is not None,  # Debian has it in a package
         "folder": folder,
         "free_bytes": _free_bytes(folder),
     }
@@ -182,6 +204,7 @@ def _receive(stream: BinaryIO, part: BinaryIO, left: int) -> Optional[OSError]:
     """Write so many bytes of the stream; what could not be written is read all the same."""
     failure = None
     while left:
+        _await_peer()
         chunk = stream.read(min(_CHUNK_BYTES, left))
         if not chunk:
             raise BrokenPipeError
@@ -192,6 +215,7 @@ def _receive(stream: BinaryIO, part: BinaryIO, left: int) -> Optional[OSError]:
                 part.flush()
         except OSError as error:
             failure = error
+    signal.alarm(0)
     try:
         os.fsync(part.fileno())
     except OSError as error:
@@ -215,12 +239,13 @@ def _get(path: str, say: Say) -> None:
         left = size
         while left:
             chunk = stream.read(min(_CHUNK_BYTES, left)) or bytes(left)  # it was cut meanwhile
+            _await_peer()
             sys.stdout.buffer.write(chunk)
             left -= len(chunk)
         sys.stdout.buffer.flush()
 
 
-def run(say: Say, archive: str, verb: List[str]) -> int:
+def run(say: Say, archive: str, keeper: int, verb: List[str]) -> int:
     """Run a verb of the runtime in the archive, for no longer than somebody listens."""
     path = [archive, os.environ.get("PYTHONPATH", "")]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)))
@@ -237,7 +262,7 @@ def run(say: Say, archive: str, verb: List[str]) -> int:
         preexec_fn=_die_with_parent,
         start_new_session=True,
     )
-    _wait(child, woken)
+    _wait(child, woken, keeper)
     if child.returncode >= 0:
         return child.returncode
     sys.stderr.write("it was ended by %s\n" % signal.Signals(-child.returncode).name)
@@ -248,17 +273,26 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
-def _wait(child: "subprocess.Popen[bytes]", woken: int) -> None:
-    """Sleep until the child ends; end it where stdout is cut, or after half a day."""
+def _wait(child: "subprocess.Popen[bytes]", woken: int, keeper: int) -> None:
+    """Sleep until the child ends; end it where stdout is cut, the keeper gone, or half a day."""
     watch = select.poll()
     watch.register(1, 0)
     watch.register(woken, select.POLLIN)
+    end_s = time.monotonic() + _LEASE_S
     while child.poll() is None:
-        happened = dict(watch.poll(_LEASE_S * 1000))
-        if not happened or 1 in happened:
+        happened = dict(watch.poll(_GLANCE_S * 1000))
+        if 1 in happened or time.monotonic() > end_s or not _is_there(keeper):
             _end(child)
-        else:
+        elif happened:
             os.read(woken, 64)
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError:  # not there, or somebody else's who took its number
+        return False
+    return True
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

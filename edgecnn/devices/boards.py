@@ -65,7 +65,10 @@ _GIGA = 1e9
 _CUDA: Mapping[Precision, Unit] = {"fp32": "cuda", "fp16": "cuda", "int8": "cuda"}
 _TENSOR: Mapping[Precision, Unit] = {"fp32": "cuda", "fp16": "tensor", "int8": "tensor"}
 _ARM: Mapping[Precision, Unit] = {"fp32": "arm", "int8": "arm int8"}
-_VOLTA = "64 FP16 products a cycle and tensor core, twice as many INT8: NVIDIA's Volta white paper"
+_VOLTA = (
+    "64 FP16 products a cycle and tensor core, twice as many INT8: the 11 TFLOPS and 22 TOPS that"
+    " NVIDIA states for the GPU of Jetson AGX Xavier"
+)
 
 
 def _raspberry_pi(
@@ -210,11 +213,12 @@ BOARDS = (
     _jetson(
         "jetson-agx-thor",
         "Jetson AGX Thor (T5000), its GPU at 1570 MHz",
-        # 1035 sparse INT8 TOPS are 517 dense ones; FP16 is half of that.
-        (2560 * 1.57, 517e3 / 4, 517e3 / 2),
+        # 517 dense INT8 TOPS (1035 sparse), 258 dense TFLOPS of FP16.
+        (2560 * 1.57, 258e3 / 2, 517e3 / 2),
         273,
-        "clock, TOPS (2070 sparse FP4, 1035 sparse INT8): NVIDIA Jetson Thor Series Data Sheet",
-        "2560 CUDA cores: 20 SMs counted there, forums.developer.nvidia.com/t/356355",
-        "memory: LPDDR5X, 256 bits wide, 273 GB/s, from the same data sheet",
+        "2560 CUDA cores, clock, dense TOPS: NVIDIA Jetson Thor Series Modules Technical Brief,",
+        "  TB-12572-001, August 2025, tables 1 and 2",
+        "20 SMs counted on a board: forums.developer.nvidia.com/t/356355",
+        "memory: LPDDR5X, 256 bits wide, 273 GB/s, from the same brief",
     ),
 )

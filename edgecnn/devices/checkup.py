@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecnn.devices import agent
-from edgecnn.devices.find import facts_of, find_device, open_device
+from edgecnn.devices.facts import facts_of
+from edgecnn.devices.find import find_device, open_device
 from edgecnn.devices.hello import Hello, parse_hello
 from edgecnn.devices.needs import Need, needs
 from edgecnn.devices.remote import RemoteDevice

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import edgecnn.errors
 from edgecnn.devices.device import Device
-from edgecnn.devices.process import Process
+from edgecnn.devices.process import MAX_LINE_BYTES, Process
+from edgecnn.devices.untrusted import one_word, parse_json
 from edgecnn.errors import DeviceError, EdgecnnError, EngineError
 
 START_TIMEOUT_S = 1800.0  # an engine may have to be built first, and a board may be slow
@@ -46,7 +47,7 @@ class Conversation:
         answer = self._answer(timeout_s)
         try:
             return parse(answer)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise garbage(self._file, repr(error)) from error
 
     def close(self, *, patiently: bool = True) -> None:
@@ -69,8 +70,8 @@ class Conversation:
                 hint="is there memory enough? fewer files or a smaller batch may help",
             )
         try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
+            answer = parse_json(line, most_chars=MAX_LINE_BYTES)
+        except ValueError:
             answer = None
         if not isinstance(answer, dict):
             raise garbage(self._file, repr(line[:80]))
@@ -96,7 +97,10 @@ def their_error(said: object, file: str, *, sent: Mapping[str, Path] | None = No
     kind = getattr(edgecnn.errors, str(fields.get("type")), EngineError)
     known = isinstance(kind, type) and issubclass(kind, EdgecnnError)
     message, hint = (
-        _HASHED.sub(lambda found: str((sent or {}).get(found[1], file)), text[:_MAX_TEXT])
+        _HASHED.sub(
+            lambda found: str((sent or {}).get(found[1], file)),
+            one_word(text, most_chars=_MAX_TEXT),
+        )
         for text in (
             str(fields.get("message", f"{file}: failed on the device")),
             str(fields.get("hint", "run it again with --debug")),

@@ -64,7 +64,7 @@ class Factors:
 # share of those is that of CUDA cores times the ratio of the two peaks, a quarter.
 FACTORS: Mapping[Unit, Factors] = {
     "cuda": Factors(0.94, 0.58, 0.0073, 0.43, 66e-6, 1.62),
-    "tensor": Factors(0.47, 0.77, 0.0018, 1.0, 36e-6, 1.46),
+    "tensor": Factors(0.49, 0.76, 0.0018, 1.0, 39e-6, 1.57),
     "arm": Factors(0.36, 0.29, 0.026, 0.59, 24e-6, 1.62),
     "arm int8": Factors(0.27, 0.077, 0.067, 0.54, 26e-6, 3.73),
 }

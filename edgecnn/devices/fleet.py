@@ -21,6 +21,7 @@ from edgecnn.devices.cluster import Cluster, WorkerLostError, open_cluster
 from edgecnn.devices.conversation import garbage, their_error
 from edgecnn.devices.fleet_worker import Run
 from edgecnn.devices.remote import refuse_parts
+from edgecnn.devices.untrusted import parse_json
 from edgecnn.errors import DeviceError, EdgecnnError, EngineError, FileError
 from edgecnn.files import sha256_of, write_text
 from edgecnn.runtime.cache import unfinished_file
@@ -99,8 +100,8 @@ class _Task:
         DeviceError for garbage.
         """
         try:
-            said = json.loads(text, parse_constant=_refuse) if len(text) <= _MAX_RESULT else None
-        except (ValueError, RecursionError):
+            said = parse_json(text, most_chars=_MAX_RESULT)
+        except ValueError:
             said = None
         if isinstance(said, dict) and "error" in said:
             sent = {sha256: self.job.files[name] for name, sha256 in self.sha256.items()}
@@ -293,7 +294,3 @@ class _Work:
 
 def _ignore(text: str) -> None:
     del text
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgecnn.devices.untrusted import one_word
 from edgecnn.errors import DeviceError
 from edgecnn.runtime.board import Board, identify
 
 _MAX_TEXT = 4096
 _MAX_WORD = 256
 _MAX_ITEMS = 32
+_PYTHON = re.compile(r"python3\.[0-9]{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A device's board, system, Python and packages.
+    """A device's board, system, Python and packages, and the process that said so.
 
     `packages` has None for what is not there and '' for what does not say its version; `pythons`
-    are interpreters by name, `folder` is where files are kept, with `free_bytes` left.
+    are interpreters by name, `has_venv` tells whether its Python makes environments; `folder` is
+    where files are kept, with `free_bytes` left.
     """
 
+    pid: int
     board: Board
     python: tuple[int, int, int]
     executable: str
     system: str
     packages: Mapping[str, str | None]
     pythons: tuple[str, ...]
+    has_venv: bool
     folder: str
     free_bytes: int
 
@@ -36,7 +42,7 @@ def parse_hello(name: str, said: Mapping[str, Any]) -> Hello:
     """Read what the agent of the device `name` said; raises DeviceError where it cannot be so."""
     try:
         return _hello(said)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise DeviceError(
             f"{name}: says of itself what cannot be ({str(error)[:80]!r})",
             hint="what runs there as python3?",
@@ -47,30 +53,39 @@ def _hello(said: Mapping[str, Any]) -> Hello:
     major, minor, micro = (_whole(part, most=999) for part in said["python"])
     packages = list(said["packages"].items())[:_MAX_ITEMS]
     return Hello(
+        pid=_whole(said["pid"], most=1 << 31),
         board=identify(
-            model=_text(said["model"], _MAX_WORD),
-            compatible=_text(said["compatible"], _MAX_TEXT),
-            tegra_release=_text(said["tegra_release"], _MAX_TEXT),
-            machine=_text(said["machine"], _MAX_WORD),
+            model=_word(said["model"]),
+            compatible=_word(said["compatible"], most_chars=_MAX_TEXT),
+            tegra_release=_text(said["tegra_release"]),
+            machine=_word(said["machine"]),
         ),
         python=(major, minor, micro),
-        executable=_text(said["executable"], _MAX_TEXT),
-        system=_system(_text(said["os_release"], _MAX_TEXT)),
-        packages={
-            _text(key, _MAX_WORD): None if value is None else _text(value, _MAX_WORD)
-            for key, value in packages
-        },
-        pythons=tuple(_text(each, _MAX_WORD) for each in said["pythons"][:_MAX_ITEMS]),
-        folder=_text(said["folder"], _MAX_TEXT),
+        executable=_word(said["executable"], most_chars=_MAX_TEXT),
+        system=_system(_text(said["os_release"])),
+        packages={_word(key): None if value is None else _word(value) for key, value in packages},
+        # They become part of commands that people type.
+        pythons=tuple(
+            each for each in map(_word, said["pythons"][:_MAX_ITEMS]) if _PYTHON.fullmatch(each)
+        ),
+        has_venv=said["venv"] is True,
+        folder=_word(said["folder"], most_chars=_MAX_TEXT),
         free_bytes=_whole(said["free_bytes"], most=1 << 60),
     )
 
 
-def _text(value: object, most: int) -> str:
-    """A string of a device, without what could steer a terminal, cut where it is too long."""
+def _text(value: object) -> str:
+    """Lines of a device, without what could steer a terminal."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.40} is no text")
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in value[:most])
+    lines = value[:_MAX_TEXT].split("\n")
+    return "\n".join(one_word(line, most_chars=_MAX_TEXT) for line in lines)
+
+
+def _word(value: object, *, most_chars: int = _MAX_WORD) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return one_word(value, most_chars=most_chars)
 
 
 def _whole(value: object, *, most: int) -> int:

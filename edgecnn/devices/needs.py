@@ -8,7 +8,6 @@ from typing import Literal
 from edgecnn.devices.hello import Hello
 from edgecnn.errors import DeviceError
 from edgecnn.files import human_size
-from edgecnn.runtime.board import Board
 
 LEAST_PYTHON = (3, 10)
 ENGINES = ("onnxruntime", "ai_edge_litert", "tensorrt", "tensorrt_rtx", "tensorrt_lean")
@@ -37,9 +36,11 @@ def needs(hello: Hello) -> tuple[Need, ...]:
         return (_old_python(hello),)
     found = []
     if hello.packages.get("numpy") is None:
-        found.append(Need("NumPy is not installed", install("numpy onnxruntime"), "everything"))
+        found.append(
+            Need("NumPy is not installed", _install("numpy onnxruntime", hello), "everything")
+        )
     if all(hello.packages.get(engine) is None for engine in ENGINES):
-        found.append(_no_engine(hello.board))
+        found.append(_no_engine(hello))
     elif hello.board.kind == "jetson" and hello.packages.get("tensorrt") is None:
         found.append(_no_tensorrt())
     if hello.free_bytes < _LEAST_FREE_BYTES:
@@ -55,9 +56,10 @@ def refuse_unfit(name: str, hello: Hello) -> None:
             raise DeviceError(f"{name}: {need.what}", hint=need.remedy)
 
 
-def install(packages: str) -> str:
+def _install(packages: str, hello: Hello) -> str:
     """The command that installs packages where edgecnn finds them, beside those of the system."""
-    make = f"python3 -m venv --system-site-packages {OWN_ENVIRONMENT}"
+    first = "" if hello.has_venv else "sudo apt install python3-venv && "
+    make = f"{first}python3 -m venv --system-site-packages {OWN_ENVIRONMENT}"
     return f"{make} && {OWN_ENVIRONMENT}/bin/pip install {packages}"
 
 
@@ -83,10 +85,11 @@ def _old_python(hello: Hello) -> Need:
     )
 
 
-def _no_engine(board: Board) -> Need:
-    if board.kind == "jetson":
-        return Need("no engine library is installed", _no_tensorrt().remedy, "models")
-    return Need("no engine library is installed", install("numpy onnxruntime"), "models")
+def _no_engine(hello: Hello) -> Need:
+    what = "no engine library is installed"
+    if hello.board.kind == "jetson":
+        return Need(what, _no_tensorrt().remedy, "models")
+    return Need(what, _install("numpy onnxruntime", hello), "models")
 
 
 def _no_tensorrt() -> Need:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edgecnn.errors import DeviceError
 
-_MAX_LINE_BYTES = 64 << 20
+MAX_LINE_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 16
 _PIPE_BYTES = 4096  # so much fits into a pipe that select calls writable
 _GOODBYE_S = 2.0
@@ -37,7 +37,7 @@ class Process:
     ) -> None:
         self._lost = lost
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
-        self._pending = b""
+        self._pending = bytearray()
         self._at_end = False
         try:
             self._child = subprocess.Popen(
@@ -102,16 +102,20 @@ class Process:
         Raises DeviceError when it takes too long, and where what led to the child was lost.
         """
         deadline_s = time.monotonic() + timeout_s
-        while b"\n" not in self._pending:
+        searched = 0
+        while (end := self._pending.find(b"\n", searched)) < 0:
+            searched = len(self._pending)
             chunk = self._read_chunk(deadline_s - time.monotonic())
             if not chunk:
                 self._end_of_output()
+                end = searched
                 break
             self._pending += chunk
-            if len(self._pending) > _MAX_LINE_BYTES:
+            if len(self._pending) > MAX_LINE_BYTES:
                 raise DeviceError(f"{self._who} answers without end", hint="check what runs there")
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line.decode("utf-8", errors="replace")
+        line = self._pending[:end].decode("utf-8", errors="replace")
+        del self._pending[: end + 1]
+        return line
 
     def read_bytes(self, count: int, *, timeout_s: float) -> bytes:
         """So many bytes of its stdout, or fewer at the end; raises DeviceError as a line does."""
@@ -121,7 +125,8 @@ class Process:
                 self._end_of_output()
                 break
             self._pending += chunk
-        content, self._pending = self._pending[:count], self._pending[count:]
+        content = bytes(self._pending[:count])
+        del self._pending[:count]
         return content
 
     def complaints(self) -> tuple[str, ...]:

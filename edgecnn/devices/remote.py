@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ _HELLO_S = 60.0
 _ANSWER_S = 60.0
 _HASH_S = 600.0  # a slow card reads a large file once more
 _STALL_S = 60.0
+_BEAT_S = 30.0  # the agent there ends what runs after five times as long without
 _CHUNK_BYTES = 1 << 20
 _MAX_PULL_BYTES = 1 << 30
 
@@ -45,12 +48,15 @@ class RemoteDevice:
         self._pushed = pushed or _ignore
         self._there: dict[tuple[Path, int, int], str] = {}
         self._runtime: str | None = None
+        self._closed = threading.Event()
+        self._turn = threading.Lock()
         try:
             self._agent = Talk(transport, "serve", python=python)
             self.hello: Hello = parse_hello(self.name, self._agent.hear(timeout_s=_HELLO_S))
         except BaseException:
             transport.close()
             raise
+        threading.Thread(target=self._beat, daemon=True).start()
 
     @property
     def name(self) -> str:
@@ -85,7 +91,7 @@ class RemoteDevice:
             key = (local.resolve(), status.st_size, status.st_mtime_ns)
             if key not in self._there:
                 refuse_parts(local)
-                with local.open("rb") as stream:
+                with local.open("rb") as stream, self._turn:
                     there, sent = self._put(stream, sha256_of(local), status.st_size)
                 self._there[key] = there
                 self._pushed(local, sent, status.st_size)
@@ -95,6 +101,21 @@ class RemoteDevice:
 
     def pull(self, remote: str, local: Path) -> None:
         """Bring a file back, of a gigabyte at most; raises DeviceError, FileError."""
+        with self._turn:
+            self._get(remote, local)
+
+    def close(self) -> None:
+        """End what runs there, and the connection."""
+        self._closed.set()
+        self._transport.close()
+
+    def _beat(self) -> None:
+        """Signs of life: where they end, what runs there ends, though nobody has hung up."""
+        while not self._closed.wait(_BEAT_S):
+            with self._turn, contextlib.suppress(OSError, ValueError):  # it has just been closed
+                self._agent.process.write_line("")
+
+    def _get(self, remote: str, local: Path) -> None:
         size = self._agent.ask({"get": remote}, timeout_s=_ANSWER_S).get("size")
         if not isinstance(size, int) or not 0 <= size <= _MAX_PULL_BYTES:
             raise DeviceError(
@@ -108,17 +129,15 @@ class RemoteDevice:
                 stream.write(chunk)
                 size -= len(chunk)
 
-    def close(self) -> None:
-        """End what runs there, and the connection."""
-        self._transport.close()
-
     def _started(self, verb: Sequence[str]) -> Talk:
         if self._runtime is None:
             refuse_unfit(self.name, self.hello)
             archive = runtime_archive()
             digest = hashlib.sha256(archive).hexdigest()
-            self._runtime, _ = self._put(io.BytesIO(archive), digest, len(archive))
-        talk = Talk(self._transport, "run", self._runtime, *verb, python=self._python)
+            with self._turn:
+                self._runtime, _ = self._put(io.BytesIO(archive), digest, len(archive))
+        keeper = str(self.hello.pid)
+        talk = Talk(self._transport, "run", self._runtime, keeper, *verb, python=self._python)
         try:
             talk.hear(timeout_s=_ANSWER_S)
         except BaseException:

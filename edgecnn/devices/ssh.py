@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -38,27 +39,34 @@ _OPTIONS = {
     "ControlPersist": "no",
     "ClearAllForwardings": "yes",
     "ForwardAgent": "no",
+    "ForwardX11": "no",
     "PermitLocalCommand": "no",
     "RemoteCommand": "none",
     "RequestTTY": "no",
     "LogLevel": "ERROR",
 }
 
-# What ssh says -> what is wrong, and what helps. {ssh} is the command that a person would type.
+# What ssh says -> what is wrong, and what helps, in the words of `_words`.
 _CAUSES = (
     ("HOST IDENTIFICATION HAS CHANGED", "is not the machine it was: its host key has changed",
      "was it set up anew? compare the fingerprint, then: ssh-keygen -R {known}"),
     ("Host key verification failed", "its host key is not known here",
      "log in once and compare the fingerprint: {ssh}"),
     ("Permission denied", "does not let us in without a password",
-     "give it your key: ssh-copy-id {arguments}   (or unlock the key: ssh-add)"),
+     "give it your key: ssh-copy-id {options}{to}   (or unlock the key: ssh-add)"),
     ("Could not resolve hostname", "no machine has that name",
      "check the name, or use its number: ssh://user@192.168.1.20"),
     ("Connection refused", "no ssh server answers there",
      "on the device: sudo systemctl enable --now ssh"),
     ("timed out", "does not answer", "is it on, and on this network? {ssh}"),
     ("No route to host", "cannot be reached", "is it on, and on this network? {ssh}"),
-    ("Bad configuration option", "ssh does not accept its configuration", "{ssh}"),
+    ("Network is unreachable", "cannot be reached", "is this machine on its network? {ssh}"),
+    ("Can't open user config file", "ssh cannot read its configuration ({first})",
+     "check the file that EDGECNN_SSH_CONFIG names"),
+    ("bad configuration option", "ssh does not accept its configuration ({first})",
+     "mend that line; this shows it, too: {ssh}"),
+    ("Bad owner or permissions", "ssh does not trust its configuration ({first})",
+     "chmod 600 that file, and see that it is yours"),
 )  # fmt: skip
 
 
@@ -114,18 +122,24 @@ class Ssh:
         if process.exit_code() != SSH_FAILED:
             return None
         said = process.complaints()
-        arguments = " ".join(word for word in self._address.words if word != "--")
-        host, port = self._address.host, self._address.port
-        known = f"[{host}]:{port}" if port else host
-        words = {"known": f"'{known}'", "arguments": arguments, "ssh": f"ssh {arguments}"}
         for sign, cause, advice in _CAUSES:
             if any(sign in line for line in said):
-                return DeviceError(f"{self.name}: {cause}", hint=advice.format(**words))
+                told = cause.format(first=said[0][:200])
+                return DeviceError(f"{self.name}: {told}", hint=advice.format(**self._words()))
         what = f"the connection was lost ({said[-1][:200]})" if said else _SILENT_END
         return DeviceError(
             f"{self.name}: {what}",
             hint="is it still on? run it again: what was sent is kept",
         )
+
+    def _words(self) -> dict[str, str]:
+        """How commands that a person would type name this host."""
+        host, user, port = self._address.host, self._address.user, self._address.port
+        options = "".join(f"{shlex.quote(word)} " for word in _config())
+        options += f"-p {port} " if port else ""
+        to = f"{user}@{host}" if user else host
+        known = shlex.quote(f"[{host}]:{port}" if port else host)
+        return {"known": known, "options": options, "to": to, "ssh": f"ssh {options}{to}"}
 
     def close(self) -> None:
         """End what still runs, and with it the connections."""

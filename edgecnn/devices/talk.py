@@ -6,12 +6,14 @@ import errno
 import json
 import secrets
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgecnn.devices import agent
 from edgecnn.devices.transport import Transport
+from edgecnn.devices.untrusted import parse_json
 from edgecnn.errors import DeviceError
 
 _MAX_NOISE_LINES = 200  # of a login shell that greets everybody
@@ -35,8 +37,9 @@ class Talk:
     def hear(self, *, timeout_s: float) -> Mapping[str, Any]:
         """What the agent says next; raises DeviceError for its errors, garbage, and silence."""
         sign = f"edgecnn {self._nonce} "
+        deadline_s = time.monotonic() + timeout_s
         for _ in range(_MAX_NOISE_LINES):
-            line = self.process.read_line(timeout_s=timeout_s)
+            line = self.process.read_line(timeout_s=deadline_s - time.monotonic())
             if line.startswith(sign):
                 return self._understood(line.removeprefix(sign))
             if not line and self.process.is_silent:
@@ -63,8 +66,8 @@ class Talk:
 
     def _understood(self, text: str) -> Mapping[str, Any]:
         try:
-            said = json.loads(text) if len(text) <= _MAX_LINE else None
-        except (ValueError, RecursionError):
+            said = parse_json(text, most_chars=_MAX_LINE)
+        except ValueError:
             said = None
         if not isinstance(said, dict):
             raise self._garbage(repr(text[:80]))

@@ -10,6 +10,8 @@ from typing import Any
 
 from edgecnn.devices.conversation import START_TIMEOUT_S, Conversation, garbage
 from edgecnn.devices.device import Device
+from edgecnn.devices.facts import checked_state
+from edgecnn.devices.untrusted import one_word
 from edgecnn.errors import DeviceError
 from edgecnn.runtime.engines.base import Layer
 from edgecnn.runtime.layers import LayerTime, LayerTimes
@@ -17,6 +19,7 @@ from edgecnn.runtime.layers import LayerTime, LayerTimes
 _PATIENCE = 50.0  # times the expected duration, before a device counts as dead
 _LEAST_TIMEOUT_S = 60.0
 _LAYER_RUNS = 100  # about, with and without the engine's profiler
+_MAX_WORD, _MAX_FACTS = 2000, 64
 _CLOCK_RATE, _CLOCK_NS = 0.01, 10_000_000  # two clocks may differ by so much
 
 
@@ -159,23 +162,23 @@ def _check_clock(theirs_ns: float, ours_ns: int, file: str) -> None:
 def _ready(answer: Mapping[str, Any]) -> Ready:
     said = answer["ready"]
     return Ready(
-        sha256=str(said["sha256"]),
-        engine=str(said["engine"]),
-        facts={str(key): str(value) for key, value in said["facts"].items()},
-        precision=str(said["precision"]),
-        boundary=str(said["boundary"]),
+        sha256=_word(said["sha256"]),
+        engine=_word(said["engine"]),
+        facts={_word(key): _word(value) for key, value in list(said["facts"].items())[:_MAX_FACTS]},
+        precision=_word(said["precision"]),
+        boundary=_word(said["boundary"]),
         batch=_positive(said["batch"]),
         threads=_positive(said["threads"]),
         streams=_positive(said["streams"]),
-        emulated=None if said["emulated"] is None else str(said["emulated"]),
-        load_ms=float(said["load_ms"]),
-        first_run_ms=float(said["first_run_ms"]),
+        emulated=None if said["emulated"] is None else _word(said["emulated"]),
+        load_ms=_ms(said["load_ms"]),
+        first_run_ms=_ms(said["first_run_ms"]),
         warmup_runs=_positive(said["warmup_runs"]),
         run_ns=_positive(said["run_ns"]),
         rss_before_load_bytes=_positive(said["rss_before_load_bytes"]),
         peak_rss_bytes=_positive(said["peak_rss_bytes"]),
-        energy=tuple(map(str, said["energy"])),
-        no_energy=None if said["no_energy"] is None else str(said["no_energy"]),
+        energy=tuple(map(_word, said["energy"][:_MAX_FACTS])),
+        no_energy=None if said["no_energy"] is None else _word(said["no_energy"]),
     )
 
 
@@ -189,7 +192,7 @@ def parse_visit(answer: Mapping[str, Any]) -> Visit:
         waited_ns=None if waited_ns is None else int(waited_ns),
         energy_j=_joules(answer["energy_j"]),
         peak_rss_bytes=_positive(answer["peak_rss_bytes"]),
-        state=_state(answer["state"]),
+        state=checked_state(answer["state"]),
     )
 
 
@@ -197,7 +200,7 @@ def _rest(answer: Mapping[str, Any]) -> Rest:
     return Rest(
         wall_ns=_positive(answer["wall_ns"]),
         energy_j=_joules(answer["energy_j"]),
-        state=_state(answer["state"]),
+        state=checked_state(answer["state"]),
     )
 
 
@@ -212,8 +215,12 @@ def _layer_times(answer: Mapping[str, Any]) -> LayerTimes:
 
 
 def _layer(said: Mapping[str, Any]) -> Layer:
-    name, kind, precision = (str(said[key]) for key in ("name", "kind", "precision"))
-    return Layer(name, kind, precision, tuple(map(str, said["origins"])))
+    name, kind, precision = (_word(said[key]) for key in ("name", "kind", "precision"))
+    return Layer(name, kind, precision, tuple(map(_word, said["origins"])))
+
+
+def _word(value: object) -> str:
+    return one_word(str(value), most_chars=_MAX_WORD)
 
 
 def _ms(value: object) -> float:
@@ -226,15 +233,6 @@ def _joules(value: object) -> float | None:
     if value is not None and not isinstance(value, (int, float)):
         raise TypeError(f"{value!r:.40} is no energy")
     return value
-
-
-def _state(value: object) -> Mapping[str, Any]:
-    """How a device fares; the two mappings in it are read without asking."""
-    if not isinstance(value, dict) or not isinstance(value["throttle_counts"], dict):
-        raise TypeError(f"{value!r:.40} is no state")
-    counts = {str(name): int(count) for name, count in value["throttle_counts"].items()}
-    held_back = [str(name) for name in value["held_back"]]
-    return {**value, "throttle_counts": counts, "held_back": held_back}
 
 
 def _positive(value: object) -> int:

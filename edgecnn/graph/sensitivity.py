@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from onnx import ModelProto
@@ -32,6 +33,9 @@ from edgecnn.graph.probe import (
 from edgecnn.graph.session import Array, Session
 from edgecnn.graph.tally import Spread, Sums, Tally, sample, spread
 from edgecnn.graph.wiring import FloatArray, wiring
+
+TOGETHER = 4
+"""So many images are summed up before their sums are added to those of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +130,23 @@ class Pair:
         threads: int = 0,
         progress: Callable[[], None] | None = None,
     ) -> dict[str, Sums]:
-        """What is summed up over images, by the name of the tensor; raises GraphError."""
+        """What is summed up over images, by the name of the tensor; raises GraphError.
+
+        They are summed up in groups of `TOGETHER`: who shares out whole groups gets the same bits.
+        """
         layers = rounded_layers(self._model, self._quantized)
         values = weight_values(self._model, unscaled(self._model, layers, self._factors))
         del layers  # as heavy as the model
         bench = _Bench(self._model, self._quantized, self._probes, values, threads)
-        tallies = self._tallies()
-        for image in images:
-            bench.compare(image, tallies)
-            if progress is not None:
-                progress()
-        return {name: tally.sums for name, tally in tallies.items()}
+        total, left = dict.fromkeys(self.tensors, Sums()), iter(images)
+        while group := tuple(islice(left, TOGETHER)):
+            tallies = self._tallies()
+            for image in group:
+                bench.compare(image, tallies)
+                if progress is not None:
+                    progress()
+            total = {name: total[name].plus(tally.sums) for name, tally in tallies.items()}
+        return total
 
     def errors(self, sums: Mapping[str, Sums]) -> tuple[LayerError, ...]:
         """The errors that these sums say, in graph order."""

@@ -14,18 +14,12 @@ from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.errors import UsageError
+from edgecnn.pipeline.answering import Answering
 from edgecnn.pipeline.measure import open_data
-from edgecnn.pipeline.narrator import Narrator
 from edgecnn.pipeline.proof import prove, uncached
-from edgecnn.profiling.accuracy import (
-    Predictions,
-    compare_predictions,
-    evaluate_model,
-    evaluation,
-)
+from edgecnn.profiling.accuracy import Predictions, compare_predictions, evaluation
 from edgecnn.profiling.budget import Limit, Verdict, judge_agreement, judge_drop
 from edgecnn.profiling.records import Evaluation
-from edgecnn.runtime.model import Model
 from edgecnn.runtime.results import is_map
 
 
@@ -69,10 +63,12 @@ class Jury(Protocol):
 
 
 def make_jury(
-    budget: Budget, source: Path, contract: Contract, kept: CalibrationSet, narrator: Narrator
+    budget: Budget, source: Path, contract: Contract, kept: CalibrationSet, answering: Answering
 ) -> Jury:
-    """The jury of a budget; raises DataError for labelled images that do not fit, UsageError for
-    a network that gives no class for each image.
+    """The jury of a budget, which asks files about labelled images by `answering`.
+
+    Raises DataError for labelled images that do not fit, UsageError for a network that gives no
+    class for each image.
     """
     if contract.task != "classification" or is_map(contract.outputs[0].shape):
         raise UsageError(
@@ -84,7 +80,7 @@ def make_jury(
     labelled = open_data(
         budget.data, contract, table=budget.table, class_offset=budget.class_offset
     )
-    return Labelled(source, contract, budget.limit, labelled, narrator)
+    return Labelled(source, contract, budget.limit, labelled, answering)
 
 
 class KeptAside:
@@ -108,7 +104,8 @@ class KeptAside:
     def judge(self, int8: bytes, *, confidence: float) -> Verdict:
         """Agreement on all of them."""
         with (
-            _opened(int8, self._contract) as model,
+            _written(int8) as path,
+            uncached(path, self._contract) as model,
             uncached(self._source, self._contract) as reference,
         ):
             proof = prove(reference, model, self._kept.images())
@@ -134,15 +131,13 @@ class Labelled:
         contract: Contract,
         limit: Limit,
         labelled: LabelledImages,
-        narrator: Narrator,
+        answering: Answering,
     ) -> None:
         self._contract = contract
         self._limit = limit
         self._labelled = labelled
-        self._narrator = narrator
-        with uncached(source, contract) as model:
-            self._reference = self._answers(model)
-        self._last = self._reference
+        self._answering = answering
+        self._last = self._reference = self._answers(source)
 
     @property
     def images(self) -> str:
@@ -151,8 +146,8 @@ class Labelled:
 
     def judge(self, int8: bytes, *, confidence: float) -> Verdict:
         """The drop of top-1 on them, or the agreement."""
-        with _opened(int8, self._contract) as model:
-            self._last = self._answers(model)
+        with _written(int8) as path:
+            self._last = self._answers(path)
         paired = compare_predictions(self._reference, self._last)
         if self._limit.metric == "agreement":
             agreeing = round(paired.agreement * paired.n)
@@ -172,15 +167,13 @@ class Labelled:
         named = dataclasses.replace(self._last, file=str(file), precision="int8")
         return evaluation(named, reference=self._reference)
 
-    def _answers(self, model: Model) -> Predictions:
-        with self._narrator.progress("evaluate") as progress:
-            return evaluate_model(model, self._labelled, progress=progress)
+    def _answers(self, path: Path) -> Predictions:
+        return self._answering(path, self._contract, self._labelled)
 
 
 @contextlib.contextmanager
-def _opened(int8: bytes, contract: Contract) -> Iterator[Model]:
+def _written(int8: bytes) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="edgecnn-") as scratch:
         path = Path(scratch) / "int8.onnx"
         path.write_bytes(int8)
-        with uncached(path, contract) as model:
-            yield model
+        yield path

@@ -16,7 +16,8 @@ from edgecnn.datasets.listing import listed_images
 from edgecnn.datasets.natural import natural_images
 from edgecnn.datasets.tones import draw_tones
 from edgecnn.devices import Device, LocalDevice
-from edgecnn.devices.find import facts_of, open_device
+from edgecnn.devices.facts import facts_of
+from edgecnn.devices.find import open_device
 from edgecnn.errors import DataError, FileError, ModelError, UsageError
 from edgecnn.files import human_size
 from edgecnn.graph.work import size_of

@@ -14,7 +14,7 @@ from edgecnn.devices.conversation import garbage
 from edgecnn.devices.fleet import Job, open_fleet
 from edgecnn.errors import DataError, EdgecnnError
 from edgecnn.graph.load import load_onnx
-from edgecnn.graph.sensitivity import LayerError, Pair, Ranking, sensitivity
+from edgecnn.graph.sensitivity import TOGETHER, LayerError, Pair, Ranking, sensitivity
 from edgecnn.graph.tally import Sums, parse_sums
 from edgecnn.graph.wiring import FloatArray
 from edgecnn.pipeline.narrator import Narrator
@@ -22,8 +22,6 @@ from edgecnn.pipeline.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-_IMAGES_A_JOB = 4
 
 
 def ranking_on(scheduler: Scheduler | None, narrator: Narrator) -> Ranking:
@@ -85,9 +83,9 @@ def _parcel(folder: Path, model: ModelProto, quantized: ModelProto) -> dict[str,
 
 
 def _written(folder: Path, images: Sequence[FloatArray]) -> Iterator[Path]:
-    for start in range(0, len(images), _IMAGES_A_JOB):
+    for start in range(0, len(images), TOGETHER):
         target = folder / f"images_{start}.npz"
-        np.savez(target, *images[start : start + _IMAGES_A_JOB], allow_pickle=False)
+        np.savez(target, *images[start : start + TOGETHER], allow_pickle=False)
         yield target
 
 

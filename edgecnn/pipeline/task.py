@@ -15,6 +15,7 @@ from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.saturation import local_target
 from edgecnn.graph.targets import find_target
+from edgecnn.pipeline.answering import Answering, Where, answering
 from edgecnn.pipeline.boxes import compare_boxes
 from edgecnn.pipeline.budget import Workshop, keep_budget
 from edgecnn.pipeline.contracts import ContractOptions
@@ -39,8 +40,9 @@ class QuantizeOptions:
     """How to quantize; `target` None is the local CPU's, `ranges` a file of an earlier run.
 
     `against` holds the evaluation images, none of which should be calibrated with. `finetune` is
-    for how many epochs the integers are trained after all else, 0 for not at all. Layers are ranked
-    on a fleet where there is a `scheduler`.
+    for how many epochs the integers are trained after all else, 0 for not at all. Labelled images
+    of a budget are judged on `device`, or on a fleet where there is a `scheduler`, which ranks
+    layers, too.
     """
 
     target: str | None = None
@@ -54,6 +56,7 @@ class QuantizeOptions:
     against: Path | None = None
     finetune: int = 0
     contract: ContractOptions = field(default_factory=ContractOptions)
+    device: str = "local"
     scheduler: Scheduler | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +67,13 @@ class QuantizeOptions:
 def target_name(options: QuantizeOptions) -> str:
     """The target that was asked for, else the local CPU's."""
     return options.target or local_target().name
+
+
+def judged_where(options: QuantizeOptions) -> Where:
+    """Where labelled images judge what comes of it; elsewhere by the engine of its target."""
+    engine = target_name(options).partition("-")[0]
+    where = Where(options.device, options.scheduler, engine)
+    return Where() if where.is_here else where
 
 
 class Task:
@@ -106,7 +116,7 @@ class Task:
         budget = self._options.budget
         ranking = ranking_on(self._options.scheduler, self._narrator)
         jury = (
-            make_jury(budget, self._source, self._contract, self._kept, self._narrator)
+            make_jury(budget, self._source, self._contract, self._kept, self._answering())
             if budget
             else None
         )
@@ -151,6 +161,9 @@ class Task:
         """The file is in its place: what would let an interrupted run go on is not needed."""
         if self._checkpoint is not None:
             self._checkpoint.forget()
+
+    def _answering(self) -> Answering:
+        return answering(judged_where(self._options), self._narrator)
 
     def _given_ranges(self) -> Ranges | None:
         path = self._options.ranges

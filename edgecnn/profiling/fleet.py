@@ -13,7 +13,7 @@ from edgecnn.contract import Contract
 from edgecnn.contract_json import to_json
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.devices.conversation import garbage
-from edgecnn.devices.find import checked_facts
+from edgecnn.devices.facts import checked_facts
 from edgecnn.devices.fleet import Fleet, Job
 from edgecnn.errors import DataError, DeviceError, EdgecnnError
 from edgecnn.onnxfile import model_sha256

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgecnn.devices import LocalDevice
 from edgecnn.devices.conversation import START_TIMEOUT_S, Conversation
-from edgecnn.devices.find import facts_of
+from edgecnn.devices.facts import facts_of
 from edgecnn.profiling.records import Report
 from edgecnn.profiling.report import profile_document, summarize
 from edgecnn.profiling.run import Options, profile_files

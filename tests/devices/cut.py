@@ -2,7 +2,9 @@
 
 It passes bytes on until so many have gone to the device (`up`) or come from it (`down`), then
 closes both ends. With `FILE` as a fifth word it does so only once: the file says that it has. With
-`stall` there it closes nothing, and passes nothing on any more, like a cable that was pulled.
+`stall` there it closes nothing, and passes nothing on any more. `cut.py HOST PORT pulled FILE` is a
+cable that is pulled as soon as the file is there: the device hears nothing, not even that ssh has
+gone.
 """
 
 from __future__ import annotations
@@ -15,15 +17,20 @@ import time
 from pathlib import Path
 
 CHUNK_BYTES = 4096
+PULLED_S = 60
 
 
 def main(host: str, port: str, how: str, count: str, once: str = "") -> None:
     left = {"up": sys.maxsize, "down": sys.maxsize}
-    if not Path(once or "no such file").exists():
+    pulled = Path(count) if how == "pulled" else None
+    if pulled is None and not Path(once or "no such file").exists():
         left[how] = int(count)
     with socket.create_connection((host, int(port))) as server:
         while True:
-            ready, _, _ = select.select([0, server.fileno()], [], [])
+            ready, _, _ = select.select([0, server.fileno()], [], [], 0.05 if pulled else None)
+            if pulled and pulled.exists():
+                time.sleep(PULLED_S)
+                return
             for source in ready:
                 way = "up" if source == 0 else "down"
                 chunk = os.read(source, min(CHUNK_BYTES, left[way]))

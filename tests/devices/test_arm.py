@@ -16,7 +16,8 @@ from edgecnn.contract import Contract, Preprocess
 from edgecnn.datasets.natural import natural_images
 from edgecnn.devices import LocalDevice
 from edgecnn.devices.answers import answers_on
-from edgecnn.devices.find import facts_of, open_device
+from edgecnn.devices.facts import facts_of
+from edgecnn.devices.find import open_device
 from edgecnn.onnxfile import read_header, write_contract
 from tests.devices.arm_board import arm_board
 from tests.toy import NETS

@@ -65,7 +65,9 @@ def test_a_visit_brings_the_latencies() -> None:
 @pytest.mark.parametrize(
     "line",
     ["hello", "[]", "7", {"ready": {}}, {"ready": READY | {"batch": "1"}},
-     {"ready": READY | {"run_ns": -5}}, {"ready": READY | {"facts": None}}],
+     {"ready": READY | {"run_ns": -5}}, {"ready": READY | {"facts": None}},
+     {"ready": READY | {"load_ms": float("nan")}}, {"ready": READY | {"first_run_ms": -1.0}},
+     {"ready": READY | {"load_ms": 10**400}}],
 )  # fmt: skip
 def test_garbage_instead_of_ready_is_said_to_be_garbage(line: object) -> None:
     with pytest.raises(DeviceError, match="nobody can read"):
@@ -77,11 +79,25 @@ def test_garbage_instead_of_ready_is_said_to_be_garbage(line: object) -> None:
     ["{", {"latencies_ns": [5]}, VISIT | {"latencies_ns": [5, "6"]},
      VISIT | {"latencies_ns": [5, 0]}, VISIT | {"latencies_ns": [5, 6, 7]},
      VISIT | {"state": None}, VISIT | {"state": {}}, VISIT | {"energy_j": "much"},
-     VISIT | {"state": STATE | {"throttle_counts": {"CPU heat": "often"}}}],
+     VISIT | {"state": STATE | {"throttle_counts": {"CPU heat": "often"}}},
+     json.dumps(VISIT).replace('"cpu_ns": 15', '"cpu_ns": 1e999'),
+     VISIT | {"energy_j": float("inf")}, VISIT | {"state": STATE | {"held_back": 7}},
+     VISIT | {"state": STATE | {"clock_mhz": "fast"}},
+     VISIT | {"state": STATE | {"headroom_c": [1]}}],
 )  # fmt: skip
 def test_garbage_instead_of_latencies_is_never_taken_for_some(line: object) -> None:
     with worker({"ready": READY}, line) as there, pytest.raises(DeviceError, match=r"net\.onnx"):
         there.visit(runs=2, warmup=0)
+
+
+def test_of_a_state_only_what_is_known_is_kept() -> None:
+    spoiled = STATE | {"junk": "x" * 999, "held_back": ["\x1b[2J" + "h" * 999] * 99}
+    with worker({"ready": READY}, VISIT | {"state": spoiled}) as there:
+        state = there.visit(runs=2, warmup=0).state
+    assert state.keys() == STATE.keys()
+    assert state["clock_mhz"] == 2400.0
+    assert len(state["held_back"]) <= 32
+    assert all(len(cause) <= 80 and cause.isprintable() for cause in state["held_back"])
 
 
 def test_a_rest_brings_what_the_device_spent_and_how_it_fares() -> None:

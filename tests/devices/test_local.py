@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgecnn.devices import Device, LocalDevice
-from edgecnn.devices.find import facts_of, find_device, open_device
+from edgecnn.devices.facts import facts_of
+from edgecnn.devices.find import find_device, open_device
 from edgecnn.errors import DeviceError
 
 

@@ -19,11 +19,12 @@ PACKAGES = {"numpy": "2.2.6", "onnxruntime": "1.23.2", "tensorrt": None}
 def said(**changes: Any) -> dict[str, Any]:
     """What an agent says of a Pi that has everything."""
     return {
-        "python": [3, 11, 2], "executable": "/usr/bin/python3", "machine": "aarch64",
+        "pid": 7, "python": [3, 11, 2], "executable": "/usr/bin/python3", "machine": "aarch64",
         "model": "Raspberry Pi 5 Model B Rev 1.0",
         "compatible": "raspberrypi,5-model-b brcm,bcm2712", "tegra_release": "",
         "os_release": 'NAME=x\nPRETTY_NAME="Debian GNU/Linux 12"\n', "packages": PACKAGES,
-        "pythons": [], "folder": "/home/pi/.cache/edgecnn/remote", "free_bytes": 10**10,
+        "pythons": [], "venv": True, "folder": "/home/pi/.cache/edgecnn/remote",
+        "free_bytes": 10**10,
     } | changes  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def test_what_is_missing_is_told_with_its_remedy(
     "change",
     [{"python": "3.11"}, {"python": [3, 11]}, {"python": [3, 11, -1]}, {"packages": []},
      {"free_bytes": "much"}, {"free_bytes": True}, {"model": 7}, {"pythons": None},
-     {"packages": {"numpy": 2}}],
+     {"packages": {"numpy": 2}}, {"folder": None}],
 )  # fmt: skip
 def test_a_hello_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(DeviceError, match="board: says of itself what cannot be"):
@@ -87,6 +88,19 @@ def test_what_a_device_says_is_cut_and_cannot_steer_a_terminal() -> None:
     hello = parse_hello("board", said(model="\x1b[2J" + "x" * 9999))
     assert "\x1b" not in hello.board.name
     assert len(hello.board.name) <= 256
+
+
+def test_no_word_of_a_device_becomes_a_part_of_a_command() -> None:
+    names = ["python3.11", "python3; rm -rf ~"]
+    hello = parse_hello("board", said(python=[3, 9, 2], pythons=names))
+    (need,) = needs(hello)
+    assert hello.pythons == ("python3.11",)
+    assert "rm" not in need.remedy.split()
+
+
+def test_where_environments_cannot_be_made_the_remedy_begins_with_that() -> None:
+    (need,) = needs(parse_hello("pi", said(packages={"numpy": "2"}, venv=False)))
+    assert need.remedy.startswith("sudo apt install python3-venv && python3 -m venv ")
 
 
 def test_the_agent_speaks_the_python_of_old_boards() -> None:

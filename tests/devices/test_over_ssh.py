@@ -94,6 +94,24 @@ def test_accuracy_is_that_of_the_device_and_frames_travel_once(
     assert board.kept == kept
 
 
+@pytest.mark.slow
+def test_a_budget_is_judged_on_the_device(
+    device: MakeDevice, net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --device the labelled images are answered there, by the float file and by INT8."""
+    board, pictures = device(), write_pictures(tmp_path / "pictures", [n % 8 for n in range(24)])
+    quantize = ["quantize", str(net), "--calibration", "natural:16", "--effort", "fast"]
+    quantize += ["--data", str(pictures), "-o", str(tmp_path / "net.int8.onnx"), "--json"]
+    assert run([*quantize, "--max-drop", "50", "--device", board.name]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["accuracy"]["device"] == board.name
+    assert document["accuracy"]["paired"]["n"] == 24
+    kept = len(board.kept)
+    assert kept == 5  # the runtime, the frames, both files, their contract
+    assert run([*quantize, "--device", board.name, "--force"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"]["device"] == board.name
+
+
 def test_ctrl_c_ends_all_of_several(
     device: MakeDevice, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

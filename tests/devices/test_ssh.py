@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgecnn.devices import RemoteDevice
-from edgecnn.devices.find import facts_of, open_device
+from edgecnn.devices import RemoteDevice, agent
+from edgecnn.devices.facts import facts_of
+from edgecnn.devices.find import open_device
 from edgecnn.errors import DeviceError, EdgecnnError, ModelError
 from edgecnn.profiling.run import Options, profile_files
+from edgecnn.runtime.worker import write_frames
 from tests.devices.conftest import MakeDevice
 from tests.devices.loopback import Loopback
 from tests.profiling.toys import color_picture
@@ -138,7 +141,7 @@ def test_a_host_that_is_another_now_is_refused(device: MakeDevice, ssh_server: o
 
 
 def test_a_key_that_is_not_let_in_is_told(
-    device: MakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: MakeDevice, ssh_server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = device()
     key = tmp_path / "other"
@@ -148,7 +151,31 @@ def test_a_key_that_is_not_let_in_is_told(
     lines = [line for line in text.splitlines() if "IdentityFile" not in line]
     config.write_text("\n".join([*lines, f"  IdentityFile {key}"]))
     monkeypatch.setenv("EDGECNN_SSH_CONFIG", str(config))
-    assert "ssh-copy-id" in refused(board, "does not let us in")
+    hint = refused(board, "does not let us in")
+    where, port = str(ssh_server.url).removeprefix("ssh://").split(":")  # type: ignore[attr-defined]
+    assert f"ssh-copy-id -F {config} -p {port} {where} " in hint, "it knows no -l"
+
+
+def test_a_configuration_that_ssh_does_not_take_is_told(
+    device: MakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, config = device(), tmp_path / "config"
+    config.write_text("Host *\n  Port many\n")
+    config.chmod(0o600)
+    monkeypatch.setenv("EDGECNN_SSH_CONFIG", str(config))
+    assert f"ssh -F {config} " in refused(board, "line 2: Bad port")
+    monkeypatch.setenv("EDGECNN_SSH_CONFIG", "no such file")
+    assert "EDGECNN_SSH_CONFIG" in refused(board, "no such file")
+
+
+def test_a_device_that_talks_and_says_nothing_is_not_waited_for(
+    device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line comes in time, and all of them together do not."""
+    monkeypatch.setattr("edgecnn.devices.remote._HELLO_S", 0.6)
+    board = device(before="while sleep 0.05; do echo; done")
+    with pytest.raises(DeviceError, match="no answer from board"), open_device(board.name):
+        pass
 
 
 def test_a_port_where_nobody_listens_is_told(device: MakeDevice) -> None:
@@ -261,6 +288,30 @@ def test_a_worker_goes_when_we_are_killed(device: MakeDevice, net: Path) -> None
     ours.kill()
     ours.wait()
     assert board.settles()
+
+
+@pytest.mark.slow
+def test_what_runs_there_ends_though_nobody_hung_up(
+    device: MakeDevice, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cable that is pulled tells the device nothing: it is the signs of life that end."""
+    hurried = tmp_path / "agent.py"
+    source = Path(agent.__file__).read_text(encoding="utf-8")
+    hurried.write_text(source.replace("_SILENCE_S = 150", "_SILENCE_S = 3").replace(
+        "_GLANCE_S = 30", "_GLANCE_S = 1"))  # fmt: skip
+    monkeypatch.setattr(agent, "__file__", str(hurried))
+    monkeypatch.setattr("edgecnn.devices.remote._BEAT_S", 0.5)
+    cable, frames = tmp_path / "cable", tmp_path / "frames.npz"
+    write_frames(frames, IMAGES)
+    board = device(proxy=("pulled", str(cable)))
+    with open_device(board.name) as there:
+        worker = there.start(["worker", there.push(net), "--inputs", there.push(frames)])
+        assert worker.read_line(timeout_s=60).startswith('{"ready"')
+        time.sleep(5)
+        assert len(board.running()) == 3, "the agent twice, and the worker, as long as we live"
+        cable.touch()
+        assert board.settles()
+        assert worker.is_running, "here nobody has noticed yet"
 
 
 def test_the_connections_folder_goes_with_the_device(

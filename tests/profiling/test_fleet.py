@@ -74,6 +74,21 @@ def test_shards_on_workers_give_the_very_counts_of_this_machine(
     assert 0.5 < here[0]["top1"]["value"] / 100 < 1
 
 
+@pytest.mark.slow
+def test_a_budget_is_judged_on_the_cluster(
+    dask: DaskCluster, nets: list[Path], pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every look at a candidate, with the very counts of this machine."""
+    quantize = ["quantize", str(nets[1]), "--calibration", "natural:16", "--force", "--json"]
+    quantize += ["--effort", "fast", "--data", str(pictures), "--max-drop", "50"]
+    assert run(quantize) == 0
+    here = json.loads(capsys.readouterr().out)["accuracy"]
+    assert run([*quantize, "--fleet", dask.address, "--device", "board"]) == 0
+    there = json.loads(capsys.readouterr().out)["accuracy"]
+    assert (here.pop("device"), there.pop("device")) == ("local", "board")
+    assert there == here
+
+
 def test_a_profile_comes_from_a_board_of_each_kind(
     dask: DaskCluster,
     nets: list[Path],

@@ -62,7 +62,9 @@ def test_the_module_says_more_than_the_chip(compatible: str, series: str) -> Non
 @pytest.mark.parametrize(
     ("release", "jetpack"),
     [("36 (release), REVISION: 4.0", "6.1"), ("36 (release), REVISION: 4.7", "6.2.1"),
-     ("36 (release), REVISION: 9.9", "6.x"), ("38 (release), REVISION: 4.0", "7.1"),
+     ("36 (release), REVISION: 9.9", "6.x"), ("35 (release), REVISION: 6.1", "5.1.5"),
+     ("36 (release), REVISION: 4.2", "6.x"), ("32 (release), REVISION: 5.2", "4.5.x"),
+     ("38 (release), REVISION: 4.0", "7.1"),
      ("garbage", "")],
 )  # fmt: skip
 def test_a_release_is_a_jetpack(release: str, jetpack: str) -> None:
