@@ -50,8 +50,8 @@ def split_parts(photos: Classified, *, held_out: float, seed: int) -> Parts:
         members = _led_by(groups, photos.classes, index)
         if len(members) < 2:
             raise DataError(
-                f"{label}: {len(members)} photos that are no duplicates of others; two are the "
-                "least, one to train with and one to judge by",
+                f"{label}: {len(members) or 'no'} photo that is no duplicate of others; two are "
+                "the least, one to train with and one to judge by",
                 hint="add photos of other scenes",
             )
         order = [members[place] for place in random.permutation(len(members))]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
 from edgecnn.zoo.blocks import head
 from edgecnn.zoo.seed import seeded
@@ -52,6 +53,20 @@ def adapt(spec: ModelSpec, loaded: LoadedWeights, labels: tuple[str, ...], *, se
     }
     module.load_state_dict(kept, strict=False)
     return Adapted(module, arguments, pretrained=True)
+
+
+def check_size(spec: ModelSpec, network: Adapted, preprocess: Preprocess) -> None:
+    """Raise UsageError where images of that size end inside the network."""
+    try:
+        with torch.inference_mode():
+            network.module.eval()(torch.zeros(preprocess.tensor_shape()))
+    except RuntimeError as error:
+        height, width = preprocess.size
+        cause = " ".join(str(error).split())
+        raise UsageError(
+            f"{spec.name} cannot see images of {height}x{width}: {cause:.120}",
+            hint="another size: --size 64",
+        ) from error
 
 
 def _arguments(spec: ModelSpec, known: Arguments, classes: int) -> dict[str, int | float | bool]:

@@ -36,7 +36,7 @@ _JUDGED_BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """All that a training is made of but the network."""
+    """All that a training is made of but the network; `workers` threads read photos."""
 
     name: str
     spec: Preprocess
@@ -45,7 +45,7 @@ class Course:
     tune: Tune
     schedule: Schedule
     augmentation: Augmentation
-    workers: int = 2
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def tune_network(
         class_weights=None if weights is None else weights.to(device),
     )
     # One layer's steps are too small to share among threads.
-    with threads(1 if course.tune.way == "head" else None):
+    with threads(1 if course.tune.way == "head" else None), _repeatable():
         epochs = learner.learn(lessons, progress=Progress(memory.unfinished), heard=heard)
     module.cpu().eval()
     if not all(bool(torch.isfinite(value).all()) for value in module.state_dict().values()):
@@ -130,6 +130,11 @@ def threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _repeatable() -> contextlib.AbstractContextManager[None]:
+    """Only those kernels of a GPU that sum in the same order every time."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
 
 def _features(
