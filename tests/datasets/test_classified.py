@@ -55,7 +55,7 @@ def test_what_cannot_be_learnt_is_refused(tmp_path: Path) -> None:
         open_classified(tmp_path, classes=("bar", "cat"))
     with pytest.raises(DataError, match="named twice"):
         open_classified(tmp_path, classes=("bar", "bar"))
-    with pytest.raises(DataError, match="1 classes"):
+    with pytest.raises(DataError, match="1 class;"):
         open_classified(tmp_path, classes=("bar",))
     for seed in range(2):
         (tmp_path / "bar" / f"{seed}.png").write_bytes(b"")

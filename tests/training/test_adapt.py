@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
 from edgecnn.training.adapt import (
     Features,
     HeadAlone,
     Tune,
     adapt,
+    check_size,
     freeze,
     fresh,
     parse_tune,
@@ -51,6 +53,14 @@ def test_what_cannot_be_built_or_does_not_classify_is_refused() -> None:
         fresh(find("lenet5"), LABELS, NARROW, seed=0)
     with pytest.raises(UsageError, match="unet does not classify"):
         fresh(find("unet"), LABELS, {}, seed=0)
+
+
+def test_images_that_end_inside_the_network_are_refused() -> None:
+    spec = find("vgg11")
+    network = fresh(spec, LABELS, {"width": 0.125}, seed=0)
+    check_size(spec, network, Preprocess(size=(32, 32)))
+    with pytest.raises(UsageError, match="vgg11 cannot see images of 16x16"):
+        check_size(spec, network, Preprocess(size=(16, 16)))
 
 
 @pytest.mark.parametrize("text", ["", "last", "last:0", "last:-1", "head:2", "tail", "last:x"])
