@@ -176,9 +176,14 @@ def _learnt(
     narrator.line(
         "train", f"--tune {course.tune}, at most {schedule.epochs} epochs, {schedule.optimizer}"
     )
-    with narrator.progress("train") as progress:
-        teller = Teller(schedule.epochs, narrator, progress)
-        epochs = tune_network(network, course, memory, heard=teller.heard, counted=progress)
+    teller = Teller(schedule.epochs, narrator)
+    try:
+        with narrator.progress("train") as progress:
+            epochs = tune_network(network, course, memory, heard=teller.heard, counted=progress)
+    except KeyboardInterrupt:
+        if teller.done:
+            narrator.warn(f"interrupted: {teller.done} epochs are kept; the same command goes on")
+        raise
     if len(epochs) < schedule.epochs:
         narrator.line("stopped", f"after {len(epochs)} epochs: no better for {schedule.patience}")
     return epochs

@@ -17,6 +17,8 @@ from torch.nn import functional
 from edgecnn.training.schedule import Progress, Schedule
 from edgecnn.zoo.blocks import head
 
+Counter = Callable[[int, int], None]
+
 _WARM_UP = 0.05  # of all steps
 _MIXUP_STREAM = 1
 
@@ -77,11 +79,12 @@ class Learner:
         *,
         progress: Progress | None = None,
         heard: Callable[[Epoch], None] | None = None,
+        counted: Counter | None = None,
     ) -> tuple[Epoch, ...]:
         """Train to the end and leave the best state in the network, in eval mode.
 
         On one machine the result is the same to the bit, also after a kill in between. `heard` is
-        told each epoch, `progress` keeps the state.
+        told each epoch, `counted` how many steps are done of all; `progress` keeps the state.
         """
         if progress and (state := progress.recall()):
             self._restore(state)
@@ -90,7 +93,7 @@ class Learner:
                 if self._is_over:
                     break
                 torch.manual_seed(self._schedule.seed * 100_003 + number)  # dropout draws from it
-                self._history.append(self._epoch(lessons, number))
+                self._history.append(self._epoch(lessons, number, counted))
                 if progress:
                     progress.save(self._state())
                 if heard:
@@ -108,7 +111,7 @@ class Learner:
     def _is_over(self) -> bool:
         return 0 < self._schedule.patience <= self._stale
 
-    def _epoch(self, lessons: Lessons, number: int) -> Epoch:
+    def _epoch(self, lessons: Lessons, number: int, counted: Counter | None) -> Epoch:
         started_s = time.perf_counter()
         random = Generator(PCG64(SeedSequence((self._schedule.seed, _MIXUP_STREAM, number))))
         self._mode()
@@ -117,6 +120,8 @@ class Learner:
             step = number * lessons.steps + index
             loss, hits = self._step(inputs, labels, step, lessons.steps, random)
             loss_sum, right, seen = loss_sum + loss * len(labels), right + hits, seen + len(labels)
+            if counted:
+                counted(step + 1, lessons.steps * self._schedule.epochs)
         state = self._averaged()
         loss_watched, accuracy_watched = self._watch(lessons, state)
         epoch = Epoch(

@@ -18,7 +18,7 @@ from edgecnn.datasets.parts import Parts
 from edgecnn.errors import DataError
 from edgecnn.training.adapt import Adapted, Features, HeadAlone, Tune, freeze, set_training
 from edgecnn.training.augmentation import Augmentation
-from edgecnn.training.learn import Epoch, Learner, class_weights
+from edgecnn.training.learn import Counter, Epoch, Learner, class_weights
 from edgecnn.training.lessons import (
     FeatureFile,
     FeatureLessons,
@@ -28,8 +28,6 @@ from edgecnn.training.lessons import (
 from edgecnn.training.loading import Photos, batched
 from edgecnn.training.schedule import Progress, Schedule
 from edgecnn.zoo.blocks import head
-
-Counter = Callable[[int, int], None]
 
 _JUDGED_BATCH = 16
 
@@ -78,7 +76,7 @@ def tune_network(
     counted: Counter | None = None,
 ) -> tuple[Epoch, ...]:
     """Train the network in place and leave it on the CPU in eval mode; returns what each epoch
-    came to. `counted` hears how many photos have their features.
+    came to. `counted` hears how many photos have their features, then how many steps are done.
 
     Raises UsageError where the network cannot be tuned this way, DataError where a file vanished
     or the loss is no number any more.
@@ -102,7 +100,9 @@ def tune_network(
     )
     # One layer's steps are too small to share among threads.
     with threads(1 if course.tune.way == "head" else None), _repeatable():
-        epochs = learner.learn(lessons, progress=Progress(memory.unfinished), heard=heard)
+        epochs = learner.learn(
+            lessons, progress=Progress(memory.unfinished), heard=heard, counted=counted
+        )
     module.cpu().eval()
     if not all(bool(torch.isfinite(value).all()) for value in module.state_dict().values()):
         raise DataError(
