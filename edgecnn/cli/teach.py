@@ -95,16 +95,22 @@ def teach_by_recipe(
 def _teach_digits(speaker: Speaker, recipe: Path, *, output: Path | None, force: bool) -> None:
     """Train one of the demo's small networks on digits, as its recipe says."""
     from edgecnn.pipeline.export import check_target
+    from edgecnn.pipeline.writing import tool_versions
+    from edgecnn.runtime.cache import unfinished_file
     from edgecnn.training.digits import save_digits, train_digits
     from edgecnn.training.recipe import read_training
+    from edgecnn.training.schedule import Progress
 
     network = read_training(recipe)
     target = output or Path(f"{network.name}.safetensors")
     check_target(target, force=force)
     speaker.line("train", f"{network.name} on digits, {network.fit.epochs} epochs")
+    key = {"network": repr(network), **tool_versions("torch", "numpy")}
+    memory = Progress(unfinished_file("digits", key))
     with speaker.progress("train") as progress:
-        module, top1 = train_digits(network, progress=progress)
+        module, top1 = train_digits(network, progress=progress, memory=memory)
     save_digits(module, target, network)
+    memory.forget()
     speaker.line("accuracy", f"{top1:.1%} of the held-out digits")
     speaker.line("wrote", str(target))
     speaker.next(f"edgecnn export {target}")
