@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from edgecnn.errors import UsageError
 from edgecnn.training.augment import Jitter
+from edgecnn.training.layout import arrange, channels_last
 from edgecnn.training.schedule import Progress
 
 Counter = Callable[[int, int], None]
@@ -81,7 +82,7 @@ def fit(
         optimizer, options.learning_rate, total_steps=options.epochs * steps
     )
     network.train()
-    _arrange(network, torch.channels_last)  # half the time on a CPU
+    arrange(network, torch.channels_last)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)  # dropout draws from it
         learnt = {"network": network, "optimizer": optimizer, "schedule": schedule}
@@ -97,7 +98,7 @@ def fit(
             if progress:
                 progress(epoch + 1, options.epochs)
     network.eval()
-    _arrange(network, torch.contiguous_format)
+    arrange(network, torch.contiguous_format)
 
 
 def _state(learnt: Mapping[str, Any], generator: torch.Generator, done: int) -> dict[str, Any]:
@@ -118,13 +119,6 @@ def _recalled(
     generator.set_state(state["drawn"][0])
     torch.set_rng_state(state["drawn"][1])
     return int(state["done"])
-
-
-def _arrange(network: nn.Module, layout: torch.memory_format) -> None:
-    """Put the kernels' values into that order in memory."""
-    for value in network.parameters():
-        if value.ndim == 4:
-            value.data = value.data.contiguous(memory_format=layout)
 
 
 @contextlib.contextmanager
@@ -157,9 +151,10 @@ def _loss(
     images = options.jitter(
         examples.images[chosen], background=examples.background, generator=generator
     )
-    images = images.to(memory_format=torch.channels_last)
     return functional.cross_entropy(
-        network(images), examples.labels[chosen], label_smoothing=options.label_smoothing
+        network(channels_last(images)),
+        examples.labels[chosen],
+        label_smoothing=options.label_smoothing,
     )
 
 

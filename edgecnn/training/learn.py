@@ -14,6 +14,7 @@ from numpy.random import PCG64, Generator, SeedSequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgecnn.training.layout import arrange, channels_last
 from edgecnn.training.schedule import Progress, Schedule
 from edgecnn.zoo.blocks import head
 
@@ -61,6 +62,7 @@ class Learner:
         class_weights: Tensor | None = None,
     ) -> None:
         """`mode` puts the network into training mode; `class_weights` (classes,) weigh the loss."""
+        arrange(network, torch.channels_last)
         self._network = network
         self._schedule = schedule
         self._mode = mode
@@ -100,6 +102,7 @@ class Learner:
                     heard(self._history[-1])
         self._network.load_state_dict(self._best_state)
         self._network.eval()
+        arrange(self._network, torch.contiguous_format)
         return tuple(self._history)
 
     @property
@@ -139,7 +142,7 @@ class Learner:
         self, inputs: Tensor, labels: Tensor, step: int, steps: int, random: Generator
     ) -> tuple[float, int]:
         """One batch: its loss and how many of it were right."""
-        inputs, labels = inputs.to(self._device), labels.to(self._device)
+        inputs, labels = channels_last(inputs).to(self._device), labels.to(self._device)
         for group in self._optimizer.param_groups:
             group["lr"] = group["times"] * self._rate(step, steps * self._schedule.epochs)
         others, share = labels, 1.0
@@ -194,7 +197,7 @@ class Learner:
         loss, right, seen = 0.0, 0, 0
         with torch.inference_mode():
             for inputs, labels in lessons.watched():
-                logits = self._network(inputs.to(self._device)).cpu()
+                logits = self._network(channels_last(inputs).to(self._device)).cpu()
                 loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
                 right += int((logits.argmax(dim=1) == labels).sum())
                 seen += len(labels)
