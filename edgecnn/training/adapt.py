@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
 from edgecnn.zoo.blocks import head
+from edgecnn.zoo.multipliers import WIDTHS
 from edgecnn.zoo.seed import seeded
 from edgecnn.zoo.spec import ModelSpec
 from edgecnn.zoo.weights import LoadedWeights
@@ -31,6 +32,11 @@ class Adapted:
 
 def fresh(spec: ModelSpec, labels: tuple[str, ...], arguments: Arguments, *, seed: int) -> Adapted:
     """A network with new weights, drawn from `seed`; raises UsageError where it cannot be."""
+    least, most = WIDTHS
+    if not least <= arguments.get("width", 1) <= most:
+        raise UsageError(
+            f"width {arguments['width']} cannot be", hint=f"a factor from {least:g} to {most:g}"
+        )
     built = _arguments(spec, arguments, len(labels))
     return Adapted(_built(spec, built, seed), built, pretrained=False)
 
