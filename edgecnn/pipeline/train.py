@@ -182,7 +182,7 @@ def _learnt(
             epochs = tune_network(network, course, memory, heard=teller.heard, counted=progress)
     except KeyboardInterrupt:
         if teller.done:
-            narrator.warn(f"interrupted: {teller.done} epochs are kept; the same command goes on")
+            narrator.warn(f"interrupted behind epoch {teller.done}: the same command goes on")
         raise
     if len(epochs) < schedule.epochs:
         narrator.line("stopped", f"after {len(epochs)} epochs: no better for {schedule.patience}")

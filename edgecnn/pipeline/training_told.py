@@ -67,7 +67,7 @@ class Teller:
     def heard(self, epoch: Epoch) -> None:
         """One more epoch is done."""
         if self.done == 0 and epoch.number > 1:
-            self._narrator.line("resume", f"{epoch.number - 1} epochs were done before")
+            self._narrator.line("resume", f"behind epoch {epoch.number - 1}, done before")
         self.done = epoch.number
         now_s = time.monotonic()
         due = epoch.number % max(1, self._total // _TOLD_EPOCHS) == 0 or epoch.number == self._total

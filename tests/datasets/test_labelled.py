@@ -159,7 +159,7 @@ def test_a_table_elsewhere_can_be_given(tmp_path: Path) -> None:
         ("a.png\t" + "9" * 400 + "\n", "is not a class"),
         ("absent.png\t0\n", "line 1: there is no file absent.png"),
         ("a.png\t0\na.png\t1\n", "line 2: a.png was already listed in line 1"),
-        ("a.png\t0\nb.png\n", "line 2 has 1 columns"),
+        ("a.png\t0\nb.png\n", "line 2 has 1 column"),
         ("file\tclass\n", "no rows"),
         ("", "no rows"),
         ('a.png,0\n"b.png,1\n', "not a table"),
