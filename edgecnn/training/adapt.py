@@ -32,11 +32,6 @@ class Adapted:
 
 def fresh(spec: ModelSpec, labels: tuple[str, ...], arguments: Arguments, *, seed: int) -> Adapted:
     """A network with new weights, drawn from `seed`; raises UsageError where it cannot be."""
-    least, most = WIDTHS
-    if not least <= arguments.get("width", 1) <= most:
-        raise UsageError(
-            f"width {arguments['width']} cannot be", hint=f"a factor from {least:g} to {most:g}"
-        )
     built = _arguments(spec, arguments, len(labels))
     return Adapted(_built(spec, built, seed), built, pretrained=False)
 
@@ -88,6 +83,7 @@ def _built(spec: ModelSpec, arguments: Arguments, seed: int) -> nn.Module:
             f"{spec.name} does not classify", hint="edgecnn models --task classification"
         )
     try:
+        _check_width(arguments.get("width", 1))
         with seeded(seed):
             return spec.build(**arguments)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -96,6 +92,13 @@ def _built(spec: ModelSpec, arguments: Arguments, seed: int) -> nn.Module:
             f"{spec.name} cannot be built so: {cause:.120}",
             hint="not every network takes a width or small images: edgecnn models",
         ) from error
+
+
+def _check_width(width: float) -> None:
+    """Raise ValueError for a factor that leaves no network, or one that no machine holds."""
+    least, most = WIDTHS
+    if not least <= width <= most:
+        raise ValueError(f"width {width} is not a factor from {least:g} to {most:g}")
 
 
 @dataclass(frozen=True, slots=True)
