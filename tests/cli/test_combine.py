@@ -17,9 +17,9 @@ PREPARED = ("--mean", "0.5", "--std", "0.5", "--resize", "40")
 
 def colour_net(path: Path, weight: list[list[float]], *, cell: int = 1) -> Path:
     """Three classes by the mean colour of cells of the image, (1, 3, 32, 32) -> (1, 3)."""
-    sides = {"kernel_shape": (cell, cell), "strides": (cell, cell)}
+    cells = cell, cell
     nodes = [
-        helper.make_node("AveragePool", ["image"], ["cells"], **sides),
+        helper.make_node("AveragePool", ["image"], ["cells"], kernel_shape=cells, strides=cells),
         helper.make_node("GlobalAveragePool", ["cells"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["rows"]),
         helper.make_node("MatMul", ["rows", "weight"], ["logits"]),
@@ -71,7 +71,7 @@ def test_views_of_each_file_stand_beside_it(edgecnn: Edgecnn, data: Path) -> Non
 
 
 def test_heat_of_coarser_maps_is_compared_where_it_lies(edgecnn: Edgecnn, data: Path) -> None:
-    diagonal = [[9.0, 0, 0], [0, 9, 0], [0, 0, 9]]
+    diagonal: list[list[float]] = [[9, 0, 0], [0, 9, 0], [0, 0, 9]]
     fine, coarse = (colour_net(Path(f"{cell}.onnx"), diagonal, cell=cell) for cell in (2, 8))
     looked = ("explain", coarse, "--against", fine, "--image", data / "ball" / "0.png", *PREPARED)
     said = edgecnn(*looked, "--json")
