@@ -115,8 +115,11 @@ def _pair(name: str) -> tuple[Path, Path]:
 def _table(profiles: dict[str, Any]) -> Iterator[str]:
     """A network a row, in Markdown."""
     rows = {Path(row["file"]).name: row for row in profiles["profiles"]}
-    yield "| network | width | parameters | MACs | FP32 top-1 | INT8 top-1 | FP32 ms | INT8 ms |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield (
+        "| network | width | epochs | parameters | MACs | FP32 top-1 | INT8 top-1 "
+        "| FP32 ms | INT8 ms |"
+    )
+    yield f"|{'---|' * 9}"
     for name in NETWORKS:
         text = (OUTPUT / f"{name}.accuracy.json").read_text(encoding="utf-8")
         accuracies = [_percent(row["top1"]) for row in json.loads(text)["results"]]
@@ -128,6 +131,7 @@ def _table(profiles: dict[str, Any]) -> Iterator[str]:
                 (
                     f"| {find(name).title.removesuffix(' 1.0')}",
                     f"{options.build.get('width', 1):g}",
+                    str(options.pace.epochs),
                     f"{fp32['parameters']:,}",
                     f"{fp32['macs'] / 1e6:.1f} M",
                     *accuracies,

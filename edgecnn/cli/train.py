@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 from click.core import ParameterSource
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
-
-if TYPE_CHECKING:
-    from edgecnn.pipeline.train import TrainResult
-    from edgecnn.pipeline.train_options import TrainOptions
-
-_INT8_EPOCHS = 8
+from edgecnn.cli.teach import show_views, teach_by_recipe, teach_integers, teach_photos
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -128,14 +122,23 @@ def train(
     """  # noqa: D301  \b is click's word for 'do not wrap'
     if recipe is not None:
         _refuse_all_but("recipe", "data", "threads", "output", "force", told="a RECIPE")
-        train_recipe(speaker, recipe, data, threads=threads, output=output, force=force)
+        teach_by_recipe(speaker, recipe, data, threads=threads, output=output, force=force)
         return
     if model is None or data is None:
         raise click.UsageError("say what to train and on what: --model NAME --data DIR")
     if int8:
         allowed = ("int8", "model", "data", "target", "epochs", "output", "seed", "force")
         _refuse_all_but(*allowed, told="--int8")
-        _finetune(speaker, Path(model), data, target, epochs, output, seed=seed, force=force)
+        teach_integers(
+            speaker,
+            Path(model),
+            data,
+            target=target,
+            epochs=epochs,
+            output=output,
+            seed=seed,
+            force=force,
+        )
         return
     if target is not None:
         raise click.UsageError("--target goes with --int8")
@@ -169,9 +172,9 @@ def train(
     if show_augmented is not None:
         shown = ("show_augmented", "model", "data", "classes", "augment", "size", "seconds")
         _refuse_all_but(*shown, "seed", "force", told="--show-augmented")
-        _show(speaker, model, chosen, show_augmented, force=force)
+        show_views(speaker, model, chosen, show_augmented, force=force)
     else:
-        _train(speaker, model, chosen, output=output, force=force)
+        teach_photos(speaker, model, chosen, output=output, force=force)
 
 
 def _refuse_all_but(*allowed: str, told: str) -> None:
@@ -188,119 +191,3 @@ def _build(width: float | None, *, small_input: bool) -> dict[str, float | bool]
     """Only what was said: not every network takes both."""
     said: dict[str, float | bool] = {} if width is None else {"width": width}
     return said | ({"small_input": True} if small_input else {})
-
-
-def _show(speaker: Speaker, model: str, chosen: TrainOptions, target: Path, *, force: bool) -> None:
-    from edgecnn.pipeline.augmented_sheet import show_augmented
-
-    if target.suffix.lower() != ".png":
-        raise click.BadParameter("it is a picture: FILE.png", param_hint="--show-augmented")
-    name, rows = show_augmented(model, options=chosen, target=target, force=force)
-    speaker.line("wrote", f"{target}: {rows} photos as they are used, then in 7 views ({name})")
-    speaker.result({"format": 1, "sheet": str(target), "augment": name, "photos": rows})
-
-
-def _train(
-    speaker: Speaker, model: str, chosen: TrainOptions, *, output: Path | None, force: bool
-) -> None:
-    from edgecnn.pipeline.train import train as work
-
-    result = work(model, options=chosen, output=output, force=force, narrator=speaker)
-    speaker.next(f"edgecnn export {result.path}")
-    speaker.result(_document(result))
-
-
-def _document(result: TrainResult) -> dict[str, object]:
-    accuracy = result.accuracy
-    return {
-        "format": 1,
-        "model": result.model,
-        "output": str(result.path),
-        "report": str(result.report),
-        "held_out": str(result.held_out),
-        "trained": str(result.trained),
-        "classes": list(result.photos.labels),
-        "photos": {
-            "train": len(result.parts.train),
-            "watched": len(result.parts.watched),
-            "held_out": len(result.parts.held_out),
-            "broken": [str(error) for error in result.photos.broken],
-        },
-        "epochs": len(result.epochs),
-        "held_out_top1": {
-            "value": accuracy.value * 100,
-            "low": accuracy.low * 100,
-            "high": accuracy.high * 100,
-        },
-        "wall_s": round(result.wall_s, 2),
-    }
-
-
-def _finetune(
-    speaker: Speaker,
-    source: Path,
-    data: Path,
-    target: str | None,
-    epochs: int | None,
-    output: Path | None,
-    *,
-    seed: int,
-    force: bool,
-) -> None:
-    from edgecnn.cli.quantize import quantize_document
-    from edgecnn.pipeline.calibration import find_calibration
-    from edgecnn.pipeline.quantize import QuantizeOptions, quantize
-
-    if source.suffix.lower() != ".onnx":
-        raise click.UsageError("--int8 takes a float file: --model FILE.onnx (edgecnn export)")
-    images = find_calibration(str(data), seed=seed)
-    chosen = QuantizeOptions(target=target, finetune=epochs or _INT8_EPOCHS, seed=seed)
-    result = quantize(source, images, options=chosen, output=output, force=force, narrator=speaker)
-    speaker.next(f"edgecnn profile {source} {result.path}")
-    speaker.result(quantize_document(result))
-
-
-def train_recipe(
-    speaker: Speaker,
-    recipe: Path,
-    data: Path | None,
-    *,
-    threads: int | None,
-    output: Path | None,
-    force: bool,
-) -> None:
-    """Train as a recipe says: on photos, which `data` names, or on the demo's digits."""
-    from edgecnn.pipeline.train_recipe import is_for_photos, read_photo_training
-
-    photos = is_for_photos(recipe)
-    if photos and data is None:
-        raise click.UsageError(f"{recipe} trains on photos: say where they lie with --data DIR")
-    if data is None:
-        _train_digits(speaker, recipe, output=output, force=force)
-        return
-    if not photos:
-        raise click.UsageError(f"{recipe} names its data itself: leave --data out")
-    model, chosen = read_photo_training(recipe, data)
-    chosen = dataclasses.replace(chosen, threads=threads)
-    _train(speaker, model, chosen, output=output, force=force)
-
-
-def _train_digits(speaker: Speaker, recipe: Path, *, output: Path | None, force: bool) -> None:
-    """Train one of the demo's small networks on digits, as its recipe says."""
-    from edgecnn.pipeline.export import check_target
-    from edgecnn.training.digits import save_digits, train_digits
-    from edgecnn.training.recipe import read_training
-
-    network = read_training(recipe)
-    target = output or Path(f"{network.name}.safetensors")
-    check_target(target, force=force)
-    speaker.line("train", f"{network.name} on digits, {network.fit.epochs} epochs")
-    with speaker.progress("train") as progress:
-        module, top1 = train_digits(network, progress=progress)
-    save_digits(module, target, network)
-    speaker.line("accuracy", f"{top1:.1%} of the held-out digits")
-    speaker.line("wrote", str(target))
-    speaker.next(f"edgecnn export {network.name} --weights {target}")
-    speaker.result(
-        {"format": 1, "model": network.name, "output": str(target), "held_out_top1": top1 * 100}
-    )

@@ -28,6 +28,23 @@ class ClassNames:
             return self._checked(int(word), where)
         return self._by_name(word, where)
 
+    def is_named(self, index: int, label: str) -> bool:
+        """Whether a label can mean no class but that one."""
+        try:
+            return self.index(label, where="") == index
+        except DataError:
+            return False
+
+    def moved(self, labels: tuple[str, ...]) -> int | None:
+        """The first place of `labels` whose name belongs to other classes here; None if there is
+        none.
+        """
+        for index, label in enumerate(labels):
+            found = set().union(*(self._indices.get(name, ()) for name in _names_of(label)))
+            if found and index not in found:
+                return index
+        return None
+
     def indices_of_folders(self, folders: list[str], *, where: str) -> list[int]:
         """The class index of each class folder: its label where all have one, else its number.
 
@@ -76,6 +93,16 @@ class ClassNames:
             return f"the nearest is {self._labels[index]!r}, class {index}"
         outputs = "" if self.count is None else f" 0 to {self.count - 1}"
         return f"name it by the class index{outputs}, or give --labels FILE of file and class index"
+
+
+def class_words(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """What a table calls the classes so that it is read as it was meant: their labels, or their
+    indices where a label is a number that is another's index, or is written like another label.
+    """
+    names = ClassNames(labels, None)
+    if all(names.is_named(index, label) for index, label in enumerate(labels)):
+        return labels
+    return tuple(map(str, range(len(labels))))
 
 
 def _distinct(indices: list[int], folders: list[str], where: str) -> list[int]:

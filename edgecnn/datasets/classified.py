@@ -74,16 +74,21 @@ def open_classified(
         ((path, index[name]) for path, name in named if name in index),
         key=lambda item: natural_order(item[0]),
     )
-    looks, broken = _look_at([path for path, _ in chosen], check, progress)
-    kept = [(path, place, look) for (path, place), look in zip(chosen, looks, strict=True) if look]
+    seen = list(zip(chosen, _look_at([path for path, _ in chosen], check, progress), strict=True))
+    kept = [(path, place, look) for (path, place), look in seen if isinstance(look, Look)]
+    broken = [(place, error) for (_, place), error in seen if isinstance(error, DataError)]
     found = Classified(
         labels=labels,
         paths=tuple(path for path, _, _ in kept),
         classes=np.array([place for _, place, _ in kept], np.int64),
         looks=tuple(look for _, _, look in kept),
-        broken=tuple(broken),
+        broken=tuple(error for _, error in broken),
     )
-    _check_counts(source, found)
+    for place in np.flatnonzero(found.counts == 0):
+        raise DataError(
+            f"{source}: none of the files of {labels[place]!r:.40} can be used",
+            hint=f"the first of them: {next(error for at, error in broken if at == place)}",
+        )
     return found
 
 
@@ -128,27 +133,18 @@ def _check_labels(source: Path, labels: tuple[str, ...], known: set[str]) -> Non
             f"{source}: no photos of {missing!r:.40}", hint=f"its classes are: {named:.160}"
         )
     if len(labels) < 2:
-        raise DataError(f"{source}: {len(labels)} classes; two are the least", hint=_ADVICE)
-
-
-def _check_counts(source: Path, found: Classified) -> None:
-    for label, count in zip(found.labels, found.counts, strict=True):
-        if not count:
-            raise DataError(
-                f"{source}: none of the files of {label!r:.40} can be used",
-                hint=f"the first of them: {found.broken[0]}",
-            )
+        count = "1 class" if labels else "no classes"
+        raise DataError(f"{source}: {count}; two are the least", hint=_ADVICE)
 
 
 def _look_at(
     paths: Sequence[Path],
     check: Callable[[Path], object] | None,
     progress: Callable[[int, int], None] | None,
-) -> tuple[list[Look | None], list[DataError]]:
-    """A look at each file, several at a time, None where it is no image."""
+) -> list[Look | DataError]:
+    """A look at each file, several at a time, or what is wrong with it."""
     files = Files(tuple(paths))
-    looks: list[Look | None] = []
-    broken: list[DataError] = []
+    looks: list[Look | DataError] = []
 
     def look(place: int) -> Look | DataError:
         try:
@@ -160,9 +156,7 @@ def _look_at(
 
     with ThreadPoolExecutor(_READERS) as readers:
         for done, found in enumerate(readers.map(look, range(len(paths))), start=1):
-            looks.append(found if isinstance(found, Look) else None)
-            if isinstance(found, DataError):
-                broken.append(found)
+            looks.append(found)
             if progress:
                 progress(done, len(paths))
-    return looks, broken
+    return looks

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgecnn.datasets.classified import Classified
 from edgecnn.datasets.duplicates import ALIKE, NEAR, kindred
+from edgecnn.datasets.looks import Look
 from edgecnn.errors import DataError, UsageError
 
 Places = NDArray[np.intp]
@@ -43,15 +44,15 @@ def split_parts(photos: Classified, *, held_out: float, seed: int) -> Parts:
     """
     if not 0 < held_out < 1:
         raise UsageError(f"held out {held_out} cannot be", hint="a share above 0 and below 1")
-    groups = _groups([look.fingerprint for look in photos.looks])
+    groups = _groups(photos.looks)
     random = Generator(PCG64(SeedSequence(seed)))
     part = np.zeros(len(groups), np.int8)
     for index, label in enumerate(photos.labels):
         members = _led_by(groups, photos.classes, index)
         if len(members) < 2:
             raise DataError(
-                f"{label}: {len(members)} photos that are no duplicates of others; two are the "
-                "least, one to train with and one to judge by",
+                f"{label}: {len(members) or 'no'} photo that is no duplicate of others; two are "
+                "the least, one to train with and one to judge by",
                 hint="add photos of other scenes",
             )
         order = [members[place] for place in random.permutation(len(members))]
@@ -64,14 +65,31 @@ def split_parts(photos: Classified, *, held_out: float, seed: int) -> Parts:
     return Parts(train, watch, judge, int(np.sum(groups != np.arange(len(groups)))))
 
 
-def _groups(fingerprints: Sequence[bytes]) -> Places:
-    """Each photo's first kin; near-duplicates alone where looser kinship would bind all."""
-    most = max(_LEAST_GROUP, _LARGEST_GROUP * len(fingerprints))
-    for within in (ALIKE, NEAR):
-        groups = kindred(fingerprints, within=within)
-        if np.bincount(groups).max() <= most:
-            return groups
-    return np.asarray(np.arange(len(fingerprints)))
+def _groups(looks: Sequence[Look]) -> Places:
+    """Each photo's first kin; in groups that would bind too many, its first near-duplicate, and
+    where these are too many, too, its first copy.
+    """
+    most = max(_LEAST_GROUP, _LARGEST_GROUP * len(looks))
+    groups = _alike(looks)
+    for kin in (_near, _copies):
+        crowded = np.flatnonzero(np.bincount(groups)[groups] > most)
+        groups[crowded] = crowded[kin([looks[int(place)] for place in crowded])]
+    return groups
+
+
+def _alike(looks: Sequence[Look]) -> Places:
+    return kindred([look.fingerprint for look in looks], within=ALIKE)
+
+
+def _near(looks: Sequence[Look]) -> Places:
+    return kindred([look.fingerprint for look in looks], within=NEAR)
+
+
+def _copies(looks: Sequence[Look]) -> Places:
+    _, first, places = np.unique(
+        [look.digest for look in looks], return_index=True, return_inverse=True
+    )
+    return np.asarray(first[places])
 
 
 def _led_by(groups: Places, classes: NDArray[np.int64], index: int) -> list[Places]:

@@ -94,5 +94,6 @@ def _named_columns(header: list[str]) -> tuple[int, int] | None:
 
 def _row(path: Path, line: int, cells: list[str], columns: tuple[int, int]) -> Row:
     if len(cells) <= max(columns):
-        raise DataError(f"{path}: line {line} has {len(cells)} columns", hint=_ADVICE)
+        told = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
+        raise DataError(f"{path}: line {line} has {told}", hint=_ADVICE)
     return Row(line, cells[columns[0]].strip(), cells[columns[1]].strip())

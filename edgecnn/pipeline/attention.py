@@ -14,7 +14,7 @@ from edgecnn.datasets.inputs import read_input
 from edgecnn.datasets.sheets import contact_sheet, save_picture
 from edgecnn.errors import UsageError
 from edgecnn.graph.attention import Attention, Looker, likeness
-from edgecnn.pipeline.contracts import ContractOptions, contract_of
+from edgecnn.pipeline.contracts import ContractOptions, check_same_classes, contract_of
 from edgecnn.pipeline.export import check_target
 from edgecnn.runtime.preprocess import Image, preprocess, resized, settled
 from edgecnn.runtime.results import probabilities
@@ -77,11 +77,13 @@ def look_at(
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output}: the picture is a PNG", hint="-o FILE.png")
     check_target(output, force=force, source=image)
+    contracts = {file: contract_of(file, contract or ContractOptions()) for file in files}
+    for file, described in contracts.items():
+        _check(file, described)
+    check_same_classes(contracts)
     looks: list[Look] = []
     seen: Image | None = None
-    for file in files:
-        described = contract_of(file, contract or ContractOptions())
-        _check(file, described)
+    for file, described in contracts.items():
         spec = described.preprocess
         pixels = resized(read_input(image, spec), spec)
         seen = pixels if seen is None else seen
@@ -95,8 +97,13 @@ def look_at(
         image=image,
         asked=first.label,
         looks=tuple(looks),
-        likeness=tuple(likeness(first.attention.heat, each.attention.heat) for each in looks[1:]),
+        likeness=tuple(_likeness(first.attention, each.attention) for each in looks[1:]),
     )
+
+
+def _likeness(first: Attention, other: Attention) -> float:
+    """The correlation of two heats; that of a file with other maps is drawn on the first's."""
+    return likeness(first.heat, _enlarged(other.heat, first.heat.shape))
 
 
 def _check(file: Path, contract: Contract) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.errors import UsageError
-from edgecnn.pipeline.contracts import contract_of
+from edgecnn.pipeline.contracts import check_same_classes, contract_of
 from edgecnn.pipeline.measure import EvaluateOptions, open_data
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.profiling.accuracy import evaluation
@@ -56,6 +56,7 @@ def combine(
         table=options.table,
         class_offset=options.class_offset,
     )
+    check_same_classes(contracts)
     answers = []
     for path in files:
         loaded = load(

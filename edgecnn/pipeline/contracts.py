@@ -17,6 +17,7 @@ from edgecnn.contract import (
     Task,
     TensorSpec,
 )
+from edgecnn.datasets.classes import ClassNames
 from edgecnn.detection import Detection
 from edgecnn.errors import ContractError, DataError, ModelError, UsageError
 from edgecnn.files import read_error
@@ -133,6 +134,29 @@ def class_count(output: TensorSpec) -> int | None:
     channels_first = len(shape) == 4 and (is_map(shape) or shape[2:] == (1, 1))
     classes = (shape[1] if channels_first else shape[-1]) if shape else None
     return classes if isinstance(classes, int) else None
+
+
+def check_same_classes(contracts: Mapping[Path, Contract]) -> None:
+    """Raise UsageError where an output of one file means another class than that of the first.
+
+    Labels that no other file knows are believed to say the same in other words.
+    """
+    (first, known), *others = contracts.items()
+    names = ClassNames(known.labels, None)
+    for path, contract in others:
+        counts = [class_count(each.outputs[0]) for each in (known, contract)]
+        if None not in counts and counts[0] != counts[1]:
+            raise UsageError(
+                f"their classes differ: {first} has {counts[0]}, {path} {counts[1]}",
+                hint="give files of one data set",
+            )
+        moved = names.moved(contract.labels)
+        if moved is not None:
+            raise UsageError(
+                f"their classes differ: {moved} is {known.label(moved)!r:.40} in {first}, "
+                f"{contract.label(moved)!r:.40} in {path}",
+                hint="give files whose outputs have the same order",
+            )
 
 
 def _changed(contract: Contract, options: ContractOptions) -> Contract:

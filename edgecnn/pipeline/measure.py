@@ -21,7 +21,13 @@ from edgecnn.devices.find import open_device
 from edgecnn.errors import DataError, FileError, ModelError, UsageError
 from edgecnn.files import human_size
 from edgecnn.graph.work import size_of
-from edgecnn.pipeline.contracts import ContractOptions, class_count, contract_of, tell_judged
+from edgecnn.pipeline.contracts import (
+    ContractOptions,
+    check_same_classes,
+    class_count,
+    contract_of,
+    tell_judged,
+)
 from edgecnn.pipeline.hearing import Hearing, unfinished_profile
 from edgecnn.pipeline.layers import joined
 from edgecnn.pipeline.narrator import Narrator, Silent
@@ -82,6 +88,7 @@ def evaluated(
         table=options.table,
         class_offset=options.class_offset,
     )
+    check_same_classes(contracts)
     for first in {contract.outputs: path for path, contract in contracts.items()}.values():
         tell_judged(first, contracts[first], narrator)
     subjects = [

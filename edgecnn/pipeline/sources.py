@@ -118,7 +118,7 @@ def _load_checkpoint(model: str, *, weights: str | None, seed: int, narrator: Na
     loaded = load_weights(spec, model, seed=seed, cache=cache_dir())
     shape = loaded.preprocess.tensor_shape()
     counts = parameters(loaded.module), macs(loaded.module, shape)
-    narrator.line("model", _told(spec.title, loaded.preprocess, *counts))
+    narrator.line("model", _told(spec.titled(loaded.build), loaded.preprocess, *counts))
     narrator.line("weights", f"{loaded.source}, {len(loaded.labels)} classes")
     return _network(spec, loaded)
 
@@ -147,7 +147,7 @@ def _told(title: str, recipe: Preprocess, parameters: int, macs: int) -> str:
 def _network(spec: ModelSpec, loaded: LoadedWeights) -> Network:
     return Network(
         name=spec.name,
-        title=spec.title,
+        title=spec.titled(loaded.build),
         module=loaded.module,
         preprocess=loaded.preprocess,
         labels=loaded.labels,

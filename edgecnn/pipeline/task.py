@@ -97,6 +97,7 @@ class Task:
         self._fit, self._held_out = split_frames(source, images, contract, seed=options.seed)
         self._kept = self._held_out.images
         self._checkpoint: Checkpoint | None = None
+        self._unfinished: Path | None = None
 
     def look(self) -> Checkup:
         """What the calibration set is like, told in short."""
@@ -161,6 +162,8 @@ class Task:
         """The file is in its place: what would let an interrupted run go on is not needed."""
         if self._checkpoint is not None:
             self._checkpoint.forget()
+        if self._unfinished is not None:
+            self._unfinished.unlink(missing_ok=True)
 
     def _answering(self) -> Answering:
         return answering(judged_where(self._options), self._narrator)
@@ -176,13 +179,15 @@ class Task:
         return ranges
 
     def _finetuned(self, quantized: Quantized) -> Quantized:
+        asked = self._options
+        how = Finetuning(target_name(asked), asked.finetune, asked.seed)
+        self._unfinished = how.unfinished(quantized, self._images)
         return finetuned(
             quantized,
             self._source,
             (self._fit, self._held_out),
-            options=Finetuning(
-                target_name(self._options), self._options.finetune, self._options.seed
-            ),
+            options=how,
+            unfinished=self._unfinished,
             narrator=self._narrator,
         )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecnn.contract import Preprocess
+from edgecnn.datasets.classes import class_words
 from edgecnn.datasets.classified import Classified
 from edgecnn.datasets.parts import Parts
 from edgecnn.errors import UsageError
@@ -20,21 +20,22 @@ from edgecnn.files import atomic_path, human_size, write_text
 from edgecnn.pipeline.export import check_target
 from edgecnn.pipeline.listening import kind_of, own_preprocess, prepared
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.pipeline.sources import identity_of, is_checkpoint
 from edgecnn.pipeline.train_options import TrainOptions
+from edgecnn.pipeline.train_start import Begun, begin, check_start, file_stem
 from edgecnn.pipeline.training_report import Judged, facts_of, judge, report_of
 from edgecnn.pipeline.training_told import Teller, look_at_photos
 from edgecnn.pipeline.writing import tool_versions
 from edgecnn.profiling.records import Accuracy
 from edgecnn.profiling.report.training import write_training
-from edgecnn.runtime.cache import cache_dir, features_file, unfinished_file
+from edgecnn.runtime.cache import features_file, unfinished_file
 
 if TYPE_CHECKING:
     from edgecnn.training.adapt import Adapted, Tune
     from edgecnn.training.learn import Epoch
     from edgecnn.training.schedule import Schedule
     from edgecnn.training.tuning import Course, Memory
-    from edgecnn.zoo.spec import ModelSpec
+
+_LEAST_WORKERS = 2  # one decodes while the other waits for its file
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,6 @@ class TrainResult:
     wall_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A network to tune, how its images are prepared, and what names its weights."""
-
-    spec: ModelSpec
-    network: Adapted
-    preprocess: Preprocess
-    weights_sha256: str
-
-
 def train(
     model: str,
     *,
@@ -82,7 +73,7 @@ def train(
     DataError or FileError.
     """
     narrator, started_s = narrator or Silent(), time.perf_counter()
-    target = output or Path(f"{_stem(model)}-{options.data.resolve().stem}.safetensors")
+    target = output or Path(f"{file_stem(model)}-{options.data.resolve().stem}.safetensors")
     if target.suffix.lower() != ".safetensors":
         raise UsageError(f"{target}: a checkpoint's name ends in .safetensors", hint="-o NAME")
     report, held_out, trained = (
@@ -90,27 +81,28 @@ def train(
     )
     for path in (target, report, held_out, trained):
         check_target(path, force=force, source=Path(model))
-    from edgecnn.training.adapt import parse_tune
+    check_start(options)
     from edgecnn.training.schedule import Progress
     from edgecnn.training.tuning import threads
 
-    tune, spec = parse_tune(options.tune), prepared(own_preprocess(model, options.weights), options)
+    tune, schedule = _asked(options)
+    spec = prepared(own_preprocess(model, options.weights), options)
     photos, parts = look_at_photos(options, spec, narrator)
     with threads(options.threads):
-        begun = _begin(model, photos.labels, options, narrator)
-        course = _course(begun, tune, (photos, parts), options)
+        begun = begin(model, photos.labels, options, narrator)
+        course = _course(begun, tune, schedule, (photos, parts), options.augment)
+        _tell_augmentation(narrator, options.augment, course)
         memory = _memory(begun, course, options)
         epochs = _learnt(begun.network, course, memory, narrator)
         judged = judge(begun.network.module, course)
     _save(target, begun, course, epochs, judged)
     facts = facts_of(
         course,
-        title=begun.spec.title,
+        title=begun.spec.titled(begun.network.arguments),
         pretrained=begun.network.pretrained,
         data=options.data,
     )
-    told = report_of(course, judged, epochs, facts=facts)
-    write_training(told, report)
+    write_training(report_of(course, judged, epochs, facts=facts), report)
     _write_parts(held_out, trained, course)
     Progress(memory.unfinished).forget()
     narrator.line("held out", _judgement(judged.accuracy, kind_of(spec)))
@@ -130,80 +122,49 @@ def train(
     )
 
 
-def _stem(model: str) -> str:
-    if is_checkpoint(model):
-        return Path(model).stem
-    if ":" in model or model.lower().endswith(".onnx"):
-        raise UsageError(
-            f"{model} cannot be trained here",
-            hint="a network of the zoo (edgecnn models) or a checkpoint of edgecnn train",
-        )
-    from edgecnn.zoo.catalog import find
+def _asked(options: TrainOptions) -> tuple[Tune, Schedule]:
+    """What learns, and its own schedule, changed by what was said."""
+    from edgecnn.training.adapt import parse_tune
+    from edgecnn.training.tuning import default_schedule
 
-    return find(model).name
-
-
-def _begin(
-    model: str, labels: tuple[str, ...], options: TrainOptions, narrator: Narrator
-) -> _Begun:
-    from edgecnn.training.adapt import adapt, fresh
-    from edgecnn.zoo.catalog import find
-    from edgecnn.zoo.weights import load_weights
-
-    choice, name = options.weights, model
-    if is_checkpoint(model):
-        choice, name = _checkpoint(model, options.weights)
-    spec = find(name)
-    if choice == "random":
-        if options.tune != "all":
-            raise UsageError(
-                f"--tune {options.tune} has no use where all weights are random", hint="--tune all"
-            )
-        network = fresh(spec, labels, options.build, seed=options.seed)
-        narrator.line("model", f"{spec.title}, random weights")
-        return _Begun(spec, network, prepared(spec.preprocess, options), "random")
-    if options.build or options.size:
-        raise UsageError(
-            "the weights fix the network's width and the size of its images",
-            hint="for others start from scratch: --weights random --tune all",
-        )
-    with narrator.progress("weights", unit="B") as progress:
-        loaded = load_weights(spec, choice, seed=options.seed, cache=cache_dir(), progress=progress)
-    narrator.line("model", f"{spec.title}, {loaded.source}")
-    network = adapt(spec, loaded, labels, seed=options.seed)
-    return _Begun(spec, network, prepared(loaded.preprocess, options), loaded.sha256)
-
-
-def _checkpoint(model: str, weights: str | None) -> tuple[str, str]:
-    """The file as the weights, and the network that it says it is of."""
-    if weights is not None:
-        raise UsageError(f"--weights does not go with {model}", hint="the file is the weights")
-    return model, identity_of(model).model
+    tune = parse_tune(options.tune)
+    own = default_schedule(tune, pretrained=options.weights != "random")
+    return tune, dataclasses.replace(own, seed=options.seed, **options.pace.given)
 
 
 def _course(
-    begun: _Begun, tune: Tune, data: tuple[Classified, Parts], options: TrainOptions
+    begun: Begun,
+    tune: Tune,
+    schedule: Schedule,
+    data: tuple[Classified, Parts],
+    augment: str | None,
 ) -> Course:
+    import torch
+
     from edgecnn.training.augmentation import AUGMENTATIONS, choose_augmentation
-    from edgecnn.training.tuning import Course, default_schedule
+    from edgecnn.training.tuning import Course
 
     photos, parts = data
-    name = options.augment or choose_augmentation(photos.labels, begun.preprocess)
-    schedule: Schedule = dataclasses.replace(
-        default_schedule(tune, pretrained=begun.network.pretrained),
-        mixup=AUGMENTATIONS[name].mixup,
-        seed=options.seed,
-        **options.pace.given,
-    )
+    augmentation = AUGMENTATIONS[augment or choose_augmentation(photos.labels, begun.preprocess)]
     return Course(
         name=begun.spec.name,
         spec=begun.preprocess,
         photos=photos,
         parts=parts,
         tune=tune,
-        schedule=schedule,
-        augmentation=AUGMENTATIONS[name],
+        schedule=dataclasses.replace(schedule, mixup=augmentation.mixup),
+        augmentation=augmentation,
+        workers=max(_LEAST_WORKERS, torch.get_num_threads()),
     )
+
+
+def _tell_augmentation(narrator: Narrator, asked: str | None, course: Course) -> None:
+    """Warn where random changes were asked for that have no effect."""
+    if asked not in (None, "none") and course.tune.way == "head":
+        narrator.warn(
+            f"--augment {asked}: with --tune head features are computed once, so that photos are "
+            "mirrored or mixed at most; --tune last:1 changes them as asked"
+        )
 
 
 def _learnt(
@@ -215,15 +176,20 @@ def _learnt(
     narrator.line(
         "train", f"--tune {course.tune}, at most {schedule.epochs} epochs, {schedule.optimizer}"
     )
-    with narrator.progress("train") as progress:
-        teller = Teller(schedule.epochs, narrator, progress)
-        epochs = tune_network(network, course, memory, heard=teller.heard, counted=progress)
+    teller = Teller(schedule.epochs, narrator)
+    try:
+        with narrator.progress("train") as progress:
+            epochs = tune_network(network, course, memory, heard=teller.heard, counted=progress)
+    except KeyboardInterrupt:
+        if teller.done:
+            narrator.warn(f"interrupted behind epoch {teller.done}: the same command goes on")
+        raise
     if len(epochs) < schedule.epochs:
         narrator.line("stopped", f"after {len(epochs)} epochs: no better for {schedule.patience}")
     return epochs
 
 
-def _memory(begun: _Begun, course: Course, options: TrainOptions) -> Memory:
+def _memory(begun: Begun, course: Course, options: TrainOptions) -> Memory:
     from edgecnn.training.tuning import Memory
 
     network = {
@@ -245,7 +211,7 @@ def _memory(begun: _Begun, course: Course, options: TrainOptions) -> Memory:
 
 
 def _save(
-    target: Path, begun: _Begun, course: Course, epochs: tuple[Epoch, ...], judged: Judged
+    target: Path, begun: Begun, course: Course, epochs: tuple[Epoch, ...], judged: Judged
 ) -> None:
     from edgecnn.zoo.checkpoint import Identity, save_checkpoint
 
@@ -278,7 +244,8 @@ def _write_parts(held_out: Path, trained: Path, course: Course) -> None:
     """What the shipped files are to be evaluated on, and what they may be calibrated with."""
     photos, parts = course.photos, course.parts
     names = [os.path.relpath(path, held_out.parent) for path in photos.paths]
-    rows = [f"{names[place]}\t{photos.labels[photos.classes[place]]}\n" for place in parts.held_out]
+    words = class_words(photos.labels)
+    rows = [f"{names[place]}\t{words[photos.classes[place]]}\n" for place in parts.held_out]
     write_text(held_out, f"file\tclass\n{''.join(rows)}")
     others = np.sort(np.concatenate([parts.train, parts.watched]))
     write_text(trained, "".join(f"{names[place]}\n" for place in others))

@@ -13,9 +13,13 @@ from edgecnn.training.recipe import read_document, refuse_unknown, section, tabl
 
 GIVEN = ("photos", "sounds")
 
-_WORDS = {"model": str, "tune": str, "weights": str, "augment": str, "size": int, "seed": int}
-_NUMBERS = ("held_out", "seconds")
-_TOP = (*_WORDS, *_NUMBERS, "data", "network", "pace")
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("model", "tune", "weights", "augment"), str),
+    **dict.fromkeys(("size", "seed"), int),
+    **dict.fromkeys(("held_out", "seconds"), (int, float)),
+}
+_LEAST = {"size": 1, "seed": 0}
+_TOP = (*_KINDS, "data", "network", "pace")
 _EXAMPLES = "see recipes/cifar10/ for examples"
 
 
@@ -37,30 +41,33 @@ def read_photo_training(path: Path, data: Path) -> tuple[str, TrainOptions]:
 
 
 def _options(document: Mapping[str, Any], data: Path) -> tuple[str, TrainOptions]:
-    refuse_unknown(document, _TOP, "")
-    for name, kind in _WORDS.items():
-        value = document.get(name, kind())
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise RecipeError(f"{name} {value!r:.40} cannot be", hint=_EXAMPLES)
-    for name in _NUMBERS:
-        value = document.get(name, 1)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise RecipeError(f"{name} {value!r:.40} is no number", hint=_EXAMPLES)
-    if "model" not in document:
-        raise RecipeError("'model' is missing", hint='add: model = "mobilenetv2"')
-    augment = document.get("augment")
-    if augment is not None and augment not in AUGMENTATIONS:
-        raise RecipeError(f"augment {augment!r:.40} cannot be", hint=", ".join(AUGMENTATIONS))
+    _check_values(document)
     side = document.get("size")
-    said = {name: document[name] for name in ("tune", "seed", *_NUMBERS) if name in document}
+    said = {
+        name: document[name] for name in ("tune", "seed", "held_out", "seconds") if name in document
+    }
     pace: Pace = section(Pace, table_of(document, "pace"), "[pace]")
     options = TrainOptions(
         data=data,
         weights=document.get("weights"),
-        augment=augment,
+        augment=document.get("augment"),
         size=None if side is None else (side, side),
         build=table_of(document, "network"),
         pace=pace,
         **said,
     )
     return document["model"], options
+
+
+def _check_values(document: Mapping[str, Any]) -> None:
+    refuse_unknown(document, _TOP, "")
+    for name, kind in _KINDS.items():
+        value: Any = document.get(name)
+        is_kind = isinstance(value, kind) and not isinstance(value, bool)
+        if name in document and not (is_kind and value >= _LEAST.get(name, value)):
+            raise RecipeError(f"{name} {value!r:.40} cannot be", hint=_EXAMPLES)
+    if "model" not in document:
+        raise RecipeError("'model' is missing", hint='add: model = "mobilenetv2"')
+    augment = document.get("augment")
+    if augment is not None and augment not in AUGMENTATIONS:
+        raise RecipeError(f"augment {augment!r:.40} cannot be", hint=", ".join(AUGMENTATIONS))

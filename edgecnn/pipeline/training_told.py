@@ -10,7 +10,7 @@ from edgecnn.contract import Preprocess
 from edgecnn.datasets.classified import Classified, open_classified
 from edgecnn.datasets.parts import Parts, split_parts
 from edgecnn.pipeline.listening import heard, kind_of, reader
-from edgecnn.pipeline.narrator import Narrator, Progress
+from edgecnn.pipeline.narrator import Narrator
 from edgecnn.pipeline.train_options import TrainOptions
 
 if TYPE_CHECKING:
@@ -56,21 +56,19 @@ def look_at_photos(
 
 
 class Teller:
-    """Tells about a tenth of the epochs, and all of a slow training."""
+    """Tells about a tenth of the epochs, and all of a slow training; `done` of them are."""
 
-    def __init__(self, total: int, narrator: Narrator, progress: Progress) -> None:
+    def __init__(self, total: int, narrator: Narrator) -> None:
+        self.done = 0
         self._total = total
         self._narrator = narrator
-        self._progress = progress
         self._told_s = -math.inf
-        self._heard = 0
 
     def heard(self, epoch: Epoch) -> None:
         """One more epoch is done."""
-        if self._heard == 0 and epoch.number > 1:
-            self._narrator.line("resume", f"{epoch.number - 1} epochs were done before")
-        self._heard += 1
-        self._progress(epoch.number, self._total)
+        if self.done == 0 and epoch.number > 1:
+            self._narrator.line("resume", f"behind epoch {epoch.number - 1}, done before")
+        self.done = epoch.number
         now_s = time.monotonic()
         due = epoch.number % max(1, self._total // _TOLD_EPOCHS) == 0 or epoch.number == self._total
         if not due and now_s - self._told_s < _SILENCE_S:

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
 from edgecnn.zoo.blocks import head
+from edgecnn.zoo.multipliers import WIDTHS
 from edgecnn.zoo.seed import seeded
 from edgecnn.zoo.spec import ModelSpec
 from edgecnn.zoo.weights import LoadedWeights
@@ -54,6 +56,20 @@ def adapt(spec: ModelSpec, loaded: LoadedWeights, labels: tuple[str, ...], *, se
     return Adapted(module, arguments, pretrained=True)
 
 
+def check_size(spec: ModelSpec, network: Adapted, preprocess: Preprocess) -> None:
+    """Raise UsageError where images of that size end inside the network."""
+    try:
+        with torch.inference_mode():
+            network.module.eval()(torch.zeros(preprocess.tensor_shape()))
+    except RuntimeError as error:
+        height, width = preprocess.size
+        cause = " ".join(str(error).split())
+        raise UsageError(
+            f"{spec.name} cannot see images of {height}x{width}: {cause:.120}",
+            hint="another size: --size 64",
+        ) from error
+
+
 def _arguments(spec: ModelSpec, known: Arguments, classes: int) -> dict[str, int | float | bool]:
     arguments = {**known, "num_classes": classes}
     if "auxiliary" in inspect.signature(spec.build).parameters:
@@ -67,6 +83,7 @@ def _built(spec: ModelSpec, arguments: Arguments, seed: int) -> nn.Module:
             f"{spec.name} does not classify", hint="edgecnn models --task classification"
         )
     try:
+        _check_width(arguments.get("width", 1))
         with seeded(seed):
             return spec.build(**arguments)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -75,6 +92,13 @@ def _built(spec: ModelSpec, arguments: Arguments, seed: int) -> nn.Module:
             f"{spec.name} cannot be built so: {cause:.120}",
             hint="not every network takes a width or small images: edgecnn models",
         ) from error
+
+
+def _check_width(width: float) -> None:
+    """Raise ValueError for a factor that leaves no network, or one that no machine holds."""
+    least, most = WIDTHS
+    if not least <= width <= most:
+        raise ValueError(f"width {width} is not a factor from {least:g} to {most:g}")
 
 
 @dataclass(frozen=True, slots=True)

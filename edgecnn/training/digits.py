@@ -13,9 +13,11 @@ from torch import nn
 from edgecnn.contract import Preprocess
 from edgecnn.datasets.digits import CLASSES, SIDE, Split, load_digits
 from edgecnn.errors import UsageError, WeightsError
+from edgecnn.files import atomic_path
 from edgecnn.runtime.preprocess import preprocess, preprocess_batch
 from edgecnn.training.augment import Jitter
-from edgecnn.training.fit import Examples, FitOptions, Progress, accuracy, fit
+from edgecnn.training.fit import Counter, Examples, FitOptions, accuracy, fit
+from edgecnn.training.schedule import Progress
 from edgecnn.zoo import find
 from edgecnn.zoo.checkpoint import Identity, save_checkpoint
 from edgecnn.zoo.randomize import content_sha256
@@ -63,22 +65,24 @@ def digits_network(name: str) -> DigitsNetwork:
 
 
 def train_digits(
-    network: DigitsNetwork, *, progress: Progress | None = None
+    network: DigitsNetwork, *, progress: Counter | None = None, memory: Progress | None = None
 ) -> tuple[nn.Module, float]:
     """Train on the digits' train part: (network in eval mode, accuracy 0 to 1 on held-out digits).
 
-    The held-out part is looked at once, at the end, and decides nothing.
+    The held-out part is looked at once, at the end, and decides nothing. A killed training goes on
+    from the state in its `memory`.
     Raises DataError where scikit-learn is not installed.
     """
     module = network.build()
-    fit(module, network.examples("train"), network.fit, progress=progress)
+    fit(module, network.examples("train"), network.fit, progress=progress, memory=memory)
     return module, accuracy(module, network.examples("held_out"))
 
 
 def save_digits(module: nn.Module, target: Path, network: DigitsNetwork) -> None:
     """Write a checkpoint that says what it is; raises FileError."""
     identity = Identity(network.name, network.arguments, network.preprocess, network.labels)
-    save_checkpoint(module, target, identity)
+    with atomic_path(target) as temporary:
+        save_checkpoint(module, temporary, identity)
 
 
 def load_digits_checkpoint(name: str, folder: Path) -> LoadedWeights:
@@ -97,7 +101,7 @@ def load_digits_checkpoint(name: str, folder: Path) -> LoadedWeights:
 
 
 def load_or_train(
-    name: str, *, folder: Path | None, progress: Progress | None = None
+    name: str, *, folder: Path | None, progress: Counter | None = None
 ) -> LoadedWeights:
     """The checkpoint in `folder`, or a network trained now where there is none.
 

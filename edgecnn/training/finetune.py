@@ -7,10 +7,11 @@ https://arxiv.org/abs/1503.02531): photos need none, and classes without a photo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgecnn.training.graph_net import GraphNet
+from edgecnn.training.schedule import Progress
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -33,7 +35,8 @@ class Tuning:
     """How integers are trained; `largest_weight` is the target's.
 
     `rate` is the peak in units of a weight's quantization step. With `mirror`, half of the batches
-    are mirrored, which takes images (N, channels, H, W).
+    are mirrored, which takes images (N, channels, H, W). The file `unfinished` keeps the state
+    after each epoch; a killed run goes on from there, to the same integers.
     """
 
     largest_weight: int = 127
@@ -42,6 +45,7 @@ class Tuning:
     batch: int = 16
     mirror: bool = True
     seed: int = 0
+    unfinished: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,43 @@ class Finetuned:
     model: ModelProto
     epoch: int
     gained_db: float
+
+
+class _Student:
+    """Integers on their way, and the best that they have been after a whole epoch."""
+
+    def __init__(self, quantized: ModelProto, tuning: Tuning) -> None:
+        self.net = GraphNet(quantized, largest_weight=tuning.largest_weight)
+        self.optimizer = torch.optim.Adam(self.net.parameters(), tuning.rate)
+        self.best = Finetuned(quantized, 0, 0.0)
+        self.done = 0
+        self._best_state = self.net.state_dict()
+
+    def keep(self, candidate: ModelProto, gained_db: float) -> None:
+        """One more epoch is done, and this is what came of it."""
+        self.done += 1
+        if gained_db > self.best.gained_db:
+            self.best = Finetuned(candidate, self.done, gained_db)
+            self._best_state = {k: v.clone() for k, v in self.net.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch and the end need."""
+        return {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "done": self.done,
+            "best": (self._best_state, self.best.epoch, self.best.gained_db),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Be where a state was taken."""
+        self._best_state, epoch, gained_db = state["best"]
+        if epoch:
+            self.net.load_state_dict(self._best_state)
+            self.best = Finetuned(self.net.written(), epoch, gained_db)
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.done = state["done"]
 
 
 def finetune(
@@ -70,20 +111,21 @@ def finetune(
     """
     tuning = tuning or Tuning()
     given = torch.cat([torch.from_numpy(image) for image in islice(images, MAX_IMAGES)])
-    teacher, student = GraphNet(source), GraphNet(quantized, largest_weight=tuning.largest_weight)
-    optimizer = torch.optim.Adam(student.parameters(), tuning.rate)
-    best = Finetuned(quantized, 0, 0.0)
+    teacher, student = GraphNet(source), _Student(quantized, tuning)
+    memory = Progress(tuning.unfinished) if tuning.unfinished else None
+    if memory and (state := memory.recall()):
+        student.restore(state)
     start_db = judge(quantized)
-    for epoch in range(tuning.epochs):
-        for batch in _batches(given, tuning, epoch, optimizer):
-            _step(teacher, student, batch, optimizer)
-        candidate = student.written()
-        gained_db = judge(candidate) - start_db
-        if gained_db > best.gained_db:
-            best = Finetuned(candidate, epoch + 1, gained_db)
+    while student.done < tuning.epochs:
+        for batch in _batches(given, tuning, student.done, student.optimizer):
+            _step(teacher, student, batch)
+        candidate = student.net.written()
+        student.keep(candidate, judge(candidate) - start_db)
+        if memory:
+            memory.save(student.state())
         if progress:
-            progress(epoch + 1, tuning.epochs)
-    return best
+            progress(student.done, tuning.epochs)
+    return student.best
 
 
 def _batches(
@@ -100,14 +142,12 @@ def _batches(
         yield images[chosen].flip(-1) if mirrored else images[chosen]
 
 
-def _step(
-    teacher: GraphNet, student: GraphNet, images: Tensor, optimizer: torch.optim.Optimizer
-) -> None:
+def _step(teacher: GraphNet, student: _Student, images: Tensor) -> None:
     with torch.no_grad():
         wanted = teacher(images)
-    optimizer.zero_grad()
-    torch.autograd.backward(_error(wanted, student(images)))
-    optimizer.step()
+    student.optimizer.zero_grad()
+    torch.autograd.backward(_error(wanted, student.net(images)))
+    student.optimizer.step()
 
 
 def _error(wanted: Tensor, answered: Tensor) -> Tensor:

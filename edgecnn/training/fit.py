@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from edgecnn.errors import UsageError
 from edgecnn.training.augment import Jitter
+from edgecnn.training.layout import arrange, channels_last
+from edgecnn.training.schedule import Progress
 
-Progress = Callable[[int, int], None]
+Counter = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,15 @@ def fit(
     examples: Examples,
     options: FitOptions,
     *,
-    progress: Progress | None = None,
+    progress: Counter | None = None,
+    memory: Progress | None = None,
 ) -> None:
     """Train `network` in place and leave it in eval mode; torch's own generator is left alone.
 
     One cycle of the learning rate over all steps (Smith & Topin 2018, "Super-convergence").
-    `progress` is told the epochs done and their total. On one machine the result is always the
-    same to the bit. Raises UsageError where a batch is larger than the set.
+    `progress` is told the epochs done and their total; `memory` keeps the state after each, from
+    which a killed training goes on. On one machine the result is always the same to the bit. Raises
+    UsageError where a batch is larger than the set.
     """
     generator = torch.Generator().manual_seed(options.seed)
     optimizer = _optimizer(network, options)
@@ -78,27 +82,43 @@ def fit(
         optimizer, options.learning_rate, total_steps=options.epochs * steps
     )
     network.train()
-    _arrange(network, torch.channels_last)  # half the time on a CPU
+    arrange(network, torch.channels_last)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)  # dropout draws from it
-        for epoch in range(options.epochs):
+        learnt = {"network": network, "optimizer": optimizer, "schedule": schedule}
+        for epoch in range(_recalled(memory, learnt, generator), options.epochs):
             order = torch.randperm(len(examples.labels), generator=generator)
             for chosen in order[: steps * options.batch].view(steps, options.batch):
                 optimizer.zero_grad()
                 torch.autograd.backward(_loss(network, examples, chosen, options, generator))
                 optimizer.step()
                 schedule.step()
+            if memory:
+                memory.save(_state(learnt, generator, epoch + 1))
             if progress:
                 progress(epoch + 1, options.epochs)
     network.eval()
-    _arrange(network, torch.contiguous_format)
+    arrange(network, torch.contiguous_format)
 
 
-def _arrange(network: nn.Module, layout: torch.memory_format) -> None:
-    """Put the kernels' values into that order in memory."""
-    for value in network.parameters():
-        if value.ndim == 4:
-            value.data = value.data.contiguous(memory_format=layout)
+def _state(learnt: Mapping[str, Any], generator: torch.Generator, done: int) -> dict[str, Any]:
+    """All that the epochs after `done` need."""
+    states = {name: part.state_dict() for name, part in learnt.items()}
+    return {**states, "drawn": (generator.get_state(), torch.get_rng_state()), "done": done}
+
+
+def _recalled(
+    memory: Progress | None, learnt: Mapping[str, Any], generator: torch.Generator
+) -> int:
+    """How many epochs were done before, their state restored."""
+    state = memory.recall() if memory else None
+    if state is None:
+        return 0
+    for name, part in learnt.items():
+        part.load_state_dict(state[name])
+    generator.set_state(state["drawn"][0])
+    torch.set_rng_state(state["drawn"][1])
+    return int(state["done"])
 
 
 @contextlib.contextmanager
@@ -131,9 +151,10 @@ def _loss(
     images = options.jitter(
         examples.images[chosen], background=examples.background, generator=generator
     )
-    images = images.to(memory_format=torch.channels_last)
     return functional.cross_entropy(
-        network(images), examples.labels[chosen], label_smoothing=options.label_smoothing
+        network(channels_last(images)),
+        examples.labels[chosen],
+        label_smoothing=options.label_smoothing,
     )
 
 

@@ -14,8 +14,11 @@ from numpy.random import PCG64, Generator, SeedSequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgecnn.training.layout import arrange, channels_last
 from edgecnn.training.schedule import Progress, Schedule
 from edgecnn.zoo.blocks import head
+
+Counter = Callable[[int, int], None]
 
 _WARM_UP = 0.05  # of all steps
 _MIXUP_STREAM = 1
@@ -59,6 +62,7 @@ class Learner:
         class_weights: Tensor | None = None,
     ) -> None:
         """`mode` puts the network into training mode; `class_weights` (classes,) weigh the loss."""
+        arrange(network, torch.channels_last)
         self._network = network
         self._schedule = schedule
         self._mode = mode
@@ -77,11 +81,12 @@ class Learner:
         *,
         progress: Progress | None = None,
         heard: Callable[[Epoch], None] | None = None,
+        counted: Counter | None = None,
     ) -> tuple[Epoch, ...]:
         """Train to the end and leave the best state in the network, in eval mode.
 
         On one machine the result is the same to the bit, also after a kill in between. `heard` is
-        told each epoch, `progress` keeps the state.
+        told each epoch, `counted` how many steps are done of all; `progress` keeps the state.
         """
         if progress and (state := progress.recall()):
             self._restore(state)
@@ -90,13 +95,14 @@ class Learner:
                 if self._is_over:
                     break
                 torch.manual_seed(self._schedule.seed * 100_003 + number)  # dropout draws from it
-                self._history.append(self._epoch(lessons, number))
+                self._history.append(self._epoch(lessons, number, counted))
                 if progress:
                     progress.save(self._state())
                 if heard:
                     heard(self._history[-1])
         self._network.load_state_dict(self._best_state)
         self._network.eval()
+        arrange(self._network, torch.contiguous_format)
         return tuple(self._history)
 
     @property
@@ -108,7 +114,7 @@ class Learner:
     def _is_over(self) -> bool:
         return 0 < self._schedule.patience <= self._stale
 
-    def _epoch(self, lessons: Lessons, number: int) -> Epoch:
+    def _epoch(self, lessons: Lessons, number: int, counted: Counter | None) -> Epoch:
         started_s = time.perf_counter()
         random = Generator(PCG64(SeedSequence((self._schedule.seed, _MIXUP_STREAM, number))))
         self._mode()
@@ -117,6 +123,8 @@ class Learner:
             step = number * lessons.steps + index
             loss, hits = self._step(inputs, labels, step, lessons.steps, random)
             loss_sum, right, seen = loss_sum + loss * len(labels), right + hits, seen + len(labels)
+            if counted:
+                counted(step + 1, lessons.steps * self._schedule.epochs)
         state = self._averaged()
         loss_watched, accuracy_watched = self._watch(lessons, state)
         epoch = Epoch(
@@ -134,7 +142,7 @@ class Learner:
         self, inputs: Tensor, labels: Tensor, step: int, steps: int, random: Generator
     ) -> tuple[float, int]:
         """One batch: its loss and how many of it were right."""
-        inputs, labels = inputs.to(self._device), labels.to(self._device)
+        inputs, labels = channels_last(inputs).to(self._device), labels.to(self._device)
         for group in self._optimizer.param_groups:
             group["lr"] = group["times"] * self._rate(step, steps * self._schedule.epochs)
         others, share = labels, 1.0
@@ -189,7 +197,7 @@ class Learner:
         loss, right, seen = 0.0, 0, 0
         with torch.inference_mode():
             for inputs, labels in lessons.watched():
-                logits = self._network(inputs.to(self._device)).cpu()
+                logits = self._network(channels_last(inputs).to(self._device)).cpu()
                 loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
                 right += int((logits.argmax(dim=1) == labels).sum())
                 seen += len(labels)

@@ -16,7 +16,7 @@ from torch import Tensor
 from edgecnn.contract import Preprocess
 from edgecnn.datasets.inputs import read_input
 from edgecnn.runtime.preprocess import Image, preprocess, resized, settled, uncropped
-from edgecnn.training.augmentation import Augmentation, augmented
+from edgecnn.training.augmentation import NONE, Augmentation, augmented
 
 MAX_KEPT_BYTES = 1 << 30
 
@@ -41,7 +41,7 @@ class Photos:
         keep_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
         self._paths = paths
-        self._augmentation = augmentation
+        self._augmentation = None if augmentation == NONE else augmentation
         self._read_as = uncropped(spec) if augmentation and augmentation.crops else spec
         # Crops are drawn from what the centre crop would cut off, too: real pixels to move into.
         self._sized = settled(spec)

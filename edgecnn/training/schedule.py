@@ -40,11 +40,11 @@ class Schedule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 1 or self.patience < 0 or self.seed < 0:
+        if self.epochs < 1 or self.batch < 2 or self.patience < 0 or self.seed < 0:
             raise UsageError(
                 f"epochs {self.epochs}, batch {self.batch}, patience {self.patience}, seed "
                 f"{self.seed} cannot be",
-                hint="at least 1 epoch and 1 image a batch; patience and seed from 0",
+                hint="at least 1 epoch and 2 images a batch; patience and seed from 0",
             )
         if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):
             raise UsageError(
@@ -69,7 +69,8 @@ class Progress:
 
     def save(self, state: dict[str, Any]) -> None:
         """Put the state in the place of the one before."""
-        with contextlib.suppress(OSError, FileError):
+        # Of a full disk, torch.save says no more than RuntimeError.
+        with contextlib.suppress(OSError, FileError, RuntimeError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(self._path) as temporary:
                 torch.save(state, temporary)

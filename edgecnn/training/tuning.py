@@ -18,7 +18,7 @@ from edgecnn.datasets.parts import Parts
 from edgecnn.errors import DataError
 from edgecnn.training.adapt import Adapted, Features, HeadAlone, Tune, freeze, set_training
 from edgecnn.training.augmentation import Augmentation
-from edgecnn.training.learn import Epoch, Learner, class_weights
+from edgecnn.training.learn import Counter, Epoch, Learner, class_weights
 from edgecnn.training.lessons import (
     FeatureFile,
     FeatureLessons,
@@ -29,14 +29,12 @@ from edgecnn.training.loading import Photos, batched
 from edgecnn.training.schedule import Progress, Schedule
 from edgecnn.zoo.blocks import head
 
-Counter = Callable[[int, int], None]
-
 _JUDGED_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """All that a training is made of but the network."""
+    """All that a training is made of but the network; `workers` threads read photos."""
 
     name: str
     spec: Preprocess
@@ -45,7 +43,7 @@ class Course:
     tune: Tune
     schedule: Schedule
     augmentation: Augmentation
-    workers: int = 2
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def tune_network(
     counted: Counter | None = None,
 ) -> tuple[Epoch, ...]:
     """Train the network in place and leave it on the CPU in eval mode; returns what each epoch
-    came to. `counted` hears how many photos have their features.
+    came to. `counted` hears how many photos have their features, then how many steps are done.
 
     Raises UsageError where the network cannot be tuned this way, DataError where a file vanished
     or the loss is no number any more.
@@ -101,8 +99,10 @@ def tune_network(
         class_weights=None if weights is None else weights.to(device),
     )
     # One layer's steps are too small to share among threads.
-    with threads(1 if course.tune.way == "head" else None):
-        epochs = learner.learn(lessons, progress=Progress(memory.unfinished), heard=heard)
+    with threads(1 if course.tune.way == "head" else None), _repeatable():
+        epochs = learner.learn(
+            lessons, progress=Progress(memory.unfinished), heard=heard, counted=counted
+        )
     module.cpu().eval()
     if not all(bool(torch.isfinite(value).all()) for value in module.state_dict().values()):
         raise DataError(
@@ -130,6 +130,11 @@ def threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _repeatable() -> contextlib.AbstractContextManager[None]:
+    """Only those kernels of a GPU that sum in the same order every time."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
 
 def _features(

@@ -28,7 +28,7 @@ _WIDTH = "|".join(
 _MULTIPLIERS = rf"(?:{_WIDTH})(?:{_APART}(?P<side>\d+))?|{_APART}(?P<alone>\d+)"
 _HALVED = 32
 _LEAST_ALONE = 96
-_WIDTHS = (0.05, 4.0)
+WIDTHS = (0.05, 4.0)
 _SIDES = (32, 1024)
 
 
@@ -58,10 +58,10 @@ def scale(spec: ModelSpec, *, width: float, side: int) -> ModelSpec:
 
     Raises UsageError for multipliers out of range.
     """
-    if not _WIDTHS[0] <= width <= _WIDTHS[1] or not _SIDES[0] <= side <= _SIDES[1]:
+    if not WIDTHS[0] <= width <= WIDTHS[1] or not _SIDES[0] <= side <= _SIDES[1]:
         raise UsageError(
             f"there is no {spec.name} of width {width} for {side} pixels",
-            hint=f"width is {_WIDTHS[0]} to {_WIDTHS[1]}, the side {_SIDES[0]} to {_SIDES[1]}",
+            hint=f"width is {WIDTHS[0]} to {WIDTHS[1]}, the side {_SIDES[0]} to {_SIDES[1]}",
         )
     known = spec.preprocess.size[0]
     if (width, side) == (1.0, known):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,15 @@ class ModelSpec:
         module, function = self.builder.split(":")
         builder: Callable[..., nn.Module] = getattr(importlib.import_module(module), function)
         return builder if self.width == 1 else functools.partial(builder, width=self.width)
+
+    def titled(self, arguments: Mapping[str, object]) -> str:
+        """What a network built with these arguments is called: with its width, if that is another
+        one than this network's.
+        """
+        width = arguments.get("width", self.width)
+        if width == self.width:
+            return self.title
+        return f"{self.title.removesuffix(' 1.0')} {width:g}"
 
     @property
     def default_weights(self) -> WeightsSpec | None:

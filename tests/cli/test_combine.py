@@ -15,10 +15,12 @@ from tests.photos import write_photos
 PREPARED = ("--mean", "0.5", "--std", "0.5", "--resize", "40")
 
 
-def colour_net(path: Path, weight: list[list[float]]) -> Path:
-    """Three classes by the mean colour of the image, (1, 3, 32, 32) -> (1, 3)."""
+def colour_net(path: Path, weight: list[list[float]], *, cell: int = 1) -> Path:
+    """Three classes by the mean colour of cells of the image, (1, 3, 32, 32) -> (1, 3)."""
+    cells = cell, cell
     nodes = [
-        helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
+        helper.make_node("AveragePool", ["image"], ["cells"], kernel_shape=cells, strides=cells),
+        helper.make_node("GlobalAveragePool", ["cells"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["rows"]),
         helper.make_node("MatMul", ["rows", "weight"], ["logits"]),
     ]
@@ -68,12 +70,25 @@ def test_views_of_each_file_stand_beside_it(edgecnn: Edgecnn, data: Path) -> Non
     assert "x the time (medians of the engine alone)" in said.out
 
 
+def test_heat_of_coarser_maps_is_compared_where_it_lies(edgecnn: Edgecnn, data: Path) -> None:
+    diagonal: list[list[float]] = [[9, 0, 0], [0, 9, 0], [0, 0, 9]]
+    fine, coarse = (colour_net(Path(f"{cell}.onnx"), diagonal, cell=cell) for cell in (2, 8))
+    looked = ("explain", coarse, "--against", fine, "--image", data / "ball" / "0.png", *PREPARED)
+    said = edgecnn(*looked, "--json")
+    assert said.code == 0, said.err
+    (likeness,) = said.document["likeness"]
+    assert 0.5 < likeness < 1
+
+
 def test_what_cannot_be_averaged_is_refused(edgecnn: Edgecnn, data: Path) -> None:
     one = colour_net(Path("one.onnx"), [[9, 0, 0], [0, 9, 0], [0, 0, 9]])
     two = colour_net(Path("two.onnx"), [[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]])
     evaluate = ("evaluate", one, "--data", data, *PREPARED)
     assert "one is none" in edgecnn(*evaluate, "--ensemble").err
     assert "their classes differ" in edgecnn(*evaluate, two, "--ensemble").err
+    assert "their classes differ" in edgecnn(*evaluate, two).err
+    looked = ("explain", one, "--against", two, "--image", data / "ball" / "0.png", *PREPARED)
+    assert "their classes differ" in edgecnn(*looked).err
     assert edgecnn(*evaluate, "--views", "flip", "--against", two).code == 2
     whole = ("evaluate", one, "--data", data, "--mean", "0.5", "--std", "0.5", "--resize", "32")
     assert "sees the whole image" in edgecnn(*whole, "--views", "five").err

@@ -56,8 +56,9 @@ def test_a_narrow_network_for_small_images_begins_anew(edgecnn: Edgecnn, photos:
         *("--data", photos, "--threads", "1", "-o", "small.safetensors"),
     )
     assert said.code == 0, said.err
+    assert "VGG-11 0.125, random weights" in said.out
     exported = edgecnn("export", "small.safetensors")
-    assert "32x32" in exported.out
+    assert "VGG-11 0.125, 32x32" in exported.out
     wide = edgecnn("train", "--model", "lenet5", *new, "--data", photos)
     assert "lenet5 cannot be built so" in wide.err
 
@@ -73,14 +74,16 @@ def test_a_recipe_says_all_but_where_the_photos_lie(edgecnn: Edgecnn, photos: Pa
     assert "say where they lie" in edgecnn("train", "small.toml").err
     digits = Path(__file__).parents[2] / "recipes" / "digits" / "lenet5.toml"
     assert "leave --data out" in edgecnn("train", digits, "--data", photos).err
+    assert "leave --threads out" in edgecnn("train", digits, "--threads", "2").err
 
 
 def test_the_last_layer_learns_on_features_that_are_kept(edgecnn: Edgecnn, photos: Path) -> None:
     assert edgecnn("train", *QUICK, "--data", photos, "-o", "first.safetensors").code == 0
     head = ("train", "--model", "first.safetensors", "--data", photos, "--classes", "bar,ball")
-    said = edgecnn(*head, "-o", "two.safetensors", "--epochs", "20")
+    said = edgecnn(*head, "-o", "two.safetensors", "--epochs", "20", "--augment", "text")
     assert said.code == 0, said.err
     assert "--tune head" in said.out
+    assert "mirrored or mixed at most" in said.err
     assert "next         edgecnn export two.safetensors" in said.out
     assert list(Path("cache/features").glob("*.npz"))
     again = edgecnn(*head, "-o", "again.safetensors", "--epochs", "20")

@@ -55,7 +55,7 @@ def test_what_cannot_be_learnt_is_refused(tmp_path: Path) -> None:
         open_classified(tmp_path, classes=("bar", "cat"))
     with pytest.raises(DataError, match="named twice"):
         open_classified(tmp_path, classes=("bar", "bar"))
-    with pytest.raises(DataError, match="1 classes"):
+    with pytest.raises(DataError, match="1 class;"):
         open_classified(tmp_path, classes=("bar",))
     for seed in range(2):
         (tmp_path / "bar" / f"{seed}.png").write_bytes(b"")
@@ -90,6 +90,24 @@ def test_duplicates_and_bursts_stay_on_one_side(tmp_path: Path) -> None:
     assert parts.bound >= 6
 
 
+def test_a_crowd_that_looks_alike_is_loosened_alone_and_copies_still_stay(tmp_path: Path) -> None:
+    write_photos(tmp_path, 20)
+    for index in range(12):  # plates: nothing but their light differs, which no hash sees
+        plate = PIL.Image.fromarray(np.full((48, 48, 3), 40 + index // 2, np.uint8))
+        plate.save(tmp_path / "ball" / f"plate{index}.png")
+    for seed in range(3):
+        copy = PIL.Image.fromarray(shape("bar", seed)).resize((64, 64))
+        copy.save(tmp_path / "bar" / f"copy{seed}.png")
+    photos = open_classified(tmp_path)
+    for seed in range(5):
+        parts = split_parts(photos, held_out=0.5, seed=seed)
+        names = [f"{photos.paths[at].parent.name}/{photos.paths[at].stem}" for at in parts.held_out]
+        plates = [f"ball/plate{index}" in names for index in range(12)]
+        assert plates[::2] == plates[1::2]
+        assert 0 < sum(plates) < 12
+        assert all((f"bar/copy{at}" in names) == (f"bar/{at}" in names) for at in range(3))
+
+
 def test_every_photo_is_in_one_part_and_every_class_in_each(tmp_path: Path) -> None:
     photos = open_classified(write_photos(tmp_path, (30, 12, 8)))
     parts = split_parts(photos, held_out=0.25, seed=1)
@@ -106,7 +124,7 @@ def test_every_photo_is_in_one_part_and_every_class_in_each(tmp_path: Path) -> N
 def test_a_class_with_one_scene_cannot_be_judged(tmp_path: Path) -> None:
     write_photos(tmp_path, (6, 6, 1))
     photos = open_classified(tmp_path)
-    with pytest.raises(DataError, match="stripes: 1 photos that are no duplicates"):
+    with pytest.raises(DataError, match="stripes: 1 photo that is no duplicate"):
         split_parts(photos, held_out=0.5, seed=0)
     with pytest.raises(UsageError, match="cannot be"):
         split_parts(photos, held_out=1.0, seed=0)

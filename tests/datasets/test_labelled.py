@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from edgecnn.datasets.classes import ClassNames, class_words
 from edgecnn.datasets.labelled import LabelledImages, open_labelled
 from edgecnn.errors import DataError
 
@@ -158,7 +159,7 @@ def test_a_table_elsewhere_can_be_given(tmp_path: Path) -> None:
         ("a.png\t" + "9" * 400 + "\n", "is not a class"),
         ("absent.png\t0\n", "line 1: there is no file absent.png"),
         ("a.png\t0\na.png\t1\n", "line 2: a.png was already listed in line 1"),
-        ("a.png\t0\nb.png\n", "line 2 has 1 columns"),
+        ("a.png\t0\nb.png\n", "line 2 has 1 column"),
         ("file\tclass\n", "no rows"),
         ("", "no rows"),
         ('a.png,0\n"b.png,1\n', "not a table"),
@@ -226,3 +227,29 @@ def test_the_real_sets_open_with_their_table_beside_them(real_data: Path) -> Non
         found = open_labelled(real_data / "imagenet" / subset, class_count=1000)
         assert len(found.items) == count
         assert all(item.path.name.startswith(f"{item.class_index}_") for item in found.items)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (("cat", "dog"), ("cat", "dog")),
+        (("0", "1", "2"), ("0", "1", "2")),
+        (("1", "2", "3"), ("0", "1", "2")),  # class 1 is the second one, not that called 1
+        (("3", "7"), ("0", "1")),
+        (("Cat", "cat", "dog"), ("0", "1", "2")),
+        (("big cat", "cat", "cat, tame"), ("0", "1", "2")),
+    ],
+)
+def test_a_table_calls_each_class_so_that_no_other_is_meant(
+    labels: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert class_words(labels) == words
+    names = ClassNames(labels, None)
+    assert [names.index(word, where="here") for word in words] == list(range(len(labels)))
+
+
+def test_a_class_that_others_have_elsewhere_is_found() -> None:
+    names = ClassNames(("cat", "dog, hound", "owl"), None)
+    assert names.moved(("cat", "Hound", "bird")) is None
+    assert names.moved(("dog", "cat", "owl")) == 0
+    assert names.moved(("cat", "dog", "owl", "cat")) == 3

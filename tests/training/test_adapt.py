@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from edgecnn.contract import Preprocess
 from edgecnn.errors import UsageError
 from edgecnn.training.adapt import (
     Features,
     HeadAlone,
     Tune,
     adapt,
+    check_size,
     freeze,
     fresh,
     parse_tune,
@@ -49,8 +51,19 @@ def test_heads_that_only_training_uses_are_left_out() -> None:
 def test_what_cannot_be_built_or_does_not_classify_is_refused() -> None:
     with pytest.raises(UsageError, match="lenet5 cannot be built so"):
         fresh(find("lenet5"), LABELS, NARROW, seed=0)
+    for width in (0.0, -1.0, float("nan"), 1e9):
+        with pytest.raises(UsageError, match="is not a factor"):
+            fresh(find("vgg11"), LABELS, {"width": width}, seed=0)
     with pytest.raises(UsageError, match="unet does not classify"):
         fresh(find("unet"), LABELS, {}, seed=0)
+
+
+def test_images_that_end_inside_the_network_are_refused() -> None:
+    spec = find("vgg11")
+    network = fresh(spec, LABELS, {"width": 0.125}, seed=0)
+    check_size(spec, network, Preprocess(size=(32, 32)))
+    with pytest.raises(UsageError, match="vgg11 cannot see images of 16x16"):
+        check_size(spec, network, Preprocess(size=(16, 16)))
 
 
 @pytest.mark.parametrize("text", ["", "last", "last:0", "last:-1", "head:2", "tail", "last:x"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +131,31 @@ def test_what_does_not_help_is_not_kept() -> None:
     assert tuned.epoch == 0
     assert tuned.model is model
     assert tuned.gained_db == 0
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    model, source = quantized(toy.plain), fold(read_model(toy.plain()))
+    judge = Judge(source, FRESH(), threads=1)
+    judged: list[bytes] = []
+
+    def sqnr_db(each: ModelProto) -> float:
+        judged.append(each.SerializeToString())
+        return judge.check(each).sqnr_db
+
+    def dies(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    whole = Tuning(epochs=4, rate=0.1, batch=8, mirror=False)
+    first = finetune(source, model, IMAGES(), sqnr_db, tuning=whole)
+    kept = replace(whole, unfinished=tmp_path / "run.state")
+    with pytest.raises(KeyboardInterrupt):
+        finetune(source, model, IMAGES(), sqnr_db, tuning=kept, progress=dies)
+    again = finetune(source, model, IMAGES(), sqnr_db, tuning=kept)
+    assert judged[5:8] == judged[:3]
+    assert judged[9:] == judged[3:5]  # what it came as, and the last two epochs
+    assert (again.epoch, again.gained_db) == (first.epoch, first.gained_db)
+    assert again.model.SerializeToString() == first.model.SerializeToString()
 
 
 def test_an_operator_that_is_not_known_is_named() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from edgecnn.errors import UsageError
 from edgecnn.training.augment import Jitter
 from edgecnn.training.fit import Examples, FitOptions, accuracy, fit
+from edgecnn.training.schedule import Progress
 
 QUICK = FitOptions(epochs=6, batch=16, learning_rate=1e-2)
 
@@ -78,6 +81,23 @@ def test_progress_counts_the_epochs() -> None:
     steps: list[tuple[int, int]] = []
     fit(toy(), bars(), QUICK, progress=lambda done, total: steps.append((done, total)))
     assert steps == [(epoch, 6) for epoch in range(1, 7)]
+
+
+def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    def dies(done: int, _: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    options = FitOptions(epochs=5, batch=16, jitter=Jitter(degrees=10))
+    memory = Progress(tmp_path / "run.state")
+    whole, resumed = toy(), toy(seed=1)
+    fit(whole, bars(), options)
+    with pytest.raises(KeyboardInterrupt):
+        fit(toy(), bars(), options, progress=dies, memory=memory)
+    steps: list[int] = []
+    fit(resumed, bars(), options, progress=lambda done, _: steps.append(done), memory=memory)
+    assert steps == [4, 5]
+    assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_weights_decay_but_biases_do_not() -> None:

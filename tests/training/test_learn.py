@@ -155,7 +155,14 @@ def test_a_rare_class_weighs_more() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"epochs": 0}, {"learning_rate": 0.0}, {"ema": 1.0}, {"label_smoothing": 1.0}, {"seed": -1}],
+    [
+        {"epochs": 0},
+        {"batch": 1},
+        {"learning_rate": 0.0},
+        {"ema": 1.0},
+        {"label_smoothing": 1.0},
+        {"seed": -1},
+    ],
 )
 def test_schedules_that_cannot_be_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="cannot be"):
