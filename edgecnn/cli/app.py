@@ -12,6 +12,7 @@ from edgecnn import __version__
 from edgecnn.cli import (
     build,
     calibrate,
+    choose,
     demo,
     devices,
     evaluate,
@@ -73,7 +74,7 @@ for command in (
     evaluate.evaluate,
     profile.profile,
     reports.report,
-    reports.choose,
+    choose.choose,
     explain.explain,
     use.classify,
     use.verify,

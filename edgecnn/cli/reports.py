@@ -1,4 +1,4 @@
-"""What is done with profiles: write them, compare them with older ones, choose by them."""
+"""What is done with profiles: write them, read them again, compare them with older ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from edgecnn.cli.speak import Speaker
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.several import Several
-    from edgecnn.profiling.choose import Percentile
     from edgecnn.profiling.records import Report
     from edgecnn.profiling.report import Summary
 
@@ -68,72 +67,8 @@ def report(
     """  # noqa: D301  \b is click's word for 'do not wrap'
     outcome = Outcome(output, plot, trace, use_marked=use_marked)
     check_outcome(outcome, force=force)
-    read = _read(files, allow_mixed=allow_mixed)
+    read = read_saved(files, allow_mixed=allow_mixed)
     speaker.result(show_report(speaker, read, [output], outcome))
-
-
-@click.command()
-@click.argument("files", type=options.FILE, nargs=-1, required=True, metavar="FILE...")
-@click.option("--max-latency", type=options.milliseconds, help="The longest it may take: 20ms.")
-@click.option("--max-drop", type=options.points, help="Points of top-1 it may lose to FP32: 0.5.")
-@click.option(
-    "--percentile",
-    type=click.Choice(["p50", "p90", "p99"]),
-    default="p50",
-    show_default=True,
-    help="Which latency --max-latency is about.",
-)
-@click.option(
-    "--data", type=options.FILE, help="Labelled images, to measure .onnx files that are given."
-)
-@click.option("--device", default="local", show_default=True, help="Where to measure them.")
-@options.engine
-@options.threads
-@options.allow_mixed
-@options.use_marked
-@options.speaking
-def choose(
-    *,
-    speaker: Speaker,
-    files: tuple[Path, ...],
-    max_latency: float | None,
-    max_drop: float | None,
-    percentile: Percentile,
-    data: Path | None,
-    device: str,
-    engine: str,
-    threads: int | None,
-    allow_mixed: bool,
-    use_marked: bool,
-) -> None:
-    """Choose the most accurate file that is fast enough.
-
-    It says why not the others. From saved profiles (FILE.json), or from .onnx files, which are then
-    profiled with --data. Only measured accuracy counts; what its interval leaves in doubt is said.
-
-    \b
-    edgecnn choose profile-20261121-1405.json --max-latency 20ms
-    edgecnn choose *.onnx --data labelled/ --max-latency 20ms --max-drop 0.5
-    """  # noqa: D301  \b is click's word for 'do not wrap'
-    from edgecnn.pipeline.measure import ProfileOptions, profile
-    from edgecnn.profiling.choose import Limits, choice_document, choice_text
-    from edgecnn.profiling.choose import choose as choose_from
-    from edgecnn.profiling.report import summarize
-    from edgecnn.profiling.run import Options
-
-    saved = [path.suffix.lower() == ".json" for path in files]
-    if all(saved):
-        report = _read(files, allow_mixed=allow_mixed)
-    elif any(saved) or data is None:
-        raise click.UsageError("give saved profiles alone, or .onnx files and --data")
-    else:
-        measuring = Options(engine=engine, threads=threads)
-        chosen = ProfileOptions(device=device, data=data, measuring=measuring)
-        report = profile(files, options=chosen, narrator=speaker)
-    summary = summarize(report, use_marked=use_marked)
-    choice = choose_from(summary, Limits(max_latency, max_drop, percentile), use_marked=use_marked)
-    speaker.print(choice_text(choice))
-    speaker.result(choice_document(choice))
 
 
 def check_outcome(outcome: Outcome, *, force: bool, several: bool = False) -> None:
@@ -258,7 +193,7 @@ def _all_written(output: Path | None) -> list[Path]:
     return [*_with_samples(output), *([layers_beside(output)] if output and is_csv else [])]
 
 
-def _read(files: Sequence[Path], *, allow_mixed: bool) -> Report:
+def read_saved(files: Sequence[Path], *, allow_mixed: bool) -> Report:
     """Saved reports as one; each file's name tells its rows from those of the others."""
     from edgecnn.profiling.merge import merged
     from edgecnn.profiling.report import read_report

@@ -99,6 +99,7 @@ def unfinished_profile(
         "options": repr((options.engine, options.threads, options.batch, options.streams,
                          options.boundary, options.seed)),
         "images": str(images),
+        "preprocess": repr([options.contracts[path].preprocess for path in files]),
         "device": repr({name: device.get(name) for name in _DEVICE}),
     }  # fmt: skip
     journal = Journal(unfinished_file("profile", key), files=len(files))

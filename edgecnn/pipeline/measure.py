@@ -218,6 +218,7 @@ def profile(
         profiles=tuple(described(item, evaluations.get(item.file)) for item in profiles),
         device_after=after,
         blocks_missing=hearing.blocks_missing,
+        precision_asked=measuring.precision,
     )
 
 

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgecnn.errors import FileError, RecipeError
+from edgecnn.errors import FileError
 from edgecnn.files import sha256_of, write_text
 from edgecnn.onnxfile import read_contract
 from edgecnn.pipeline.calibration import find_calibration
-from edgecnn.pipeline.contracts import ContractOptions
-from edgecnn.pipeline.export import ExportOptions, export
+from edgecnn.pipeline.export import export
 from edgecnn.pipeline.fastest import FastestOptions, fastest
-from edgecnn.pipeline.jury import Budget
 from edgecnn.pipeline.ledger import Ledger, key_of
-from edgecnn.pipeline.measure import (
-    EvaluateOptions,
-    ProfileOptions,
-    evaluate,
-    open_data,
-    profile,
-)
+from edgecnn.pipeline.measure import evaluate, open_data, profile
 from edgecnn.pipeline.narrator import Narrator, Silent
-from edgecnn.pipeline.quantize import QuantizeOptions, quantize, ranges_path
+from edgecnn.pipeline.quantize import quantize, ranges_path
+from edgecnn.pipeline.recipe_options import (
+    evaluate_options,
+    export_options,
+    labelled_data,
+    profile_options,
+    quantize_options,
+)
 from edgecnn.pipeline.values import check_values
-from edgecnn.profiling.budget import Limit
 from edgecnn.profiling.records import Evaluation
 from edgecnn.profiling.report import (
     evaluation_document,
@@ -37,14 +35,12 @@ from edgecnn.profiling.report import (
     summarize,
     write_html,
 )
-from edgecnn.profiling.run import Options
 from edgecnn.recipe import (
     EvaluateSection,
     ExportSection,
     ProfileSection,
     QuantizeSection,
     Recipe,
-    refuse_unknown,
 )
 from edgecnn.runtime.auto import AUTO
 from edgecnn.runtime.compiled import Compiled, compile_engine
@@ -111,20 +107,13 @@ class _Run:
     def _export(self, section: ExportSection) -> Step:
         recipe = self._recipe
         model = str(recipe.input_path(recipe.model)) if self._is_file else recipe.model
-        weights = _existing(section.weights, recipe)
-        options = ExportOptions(
-            weights=weights,
-            batch=section.batch,
-            opset=section.opset,
-            seed=recipe.seed,
-            contract=_contract_options(recipe),
-        )
+        options = export_options(recipe, section)
 
         def work() -> None:
             export(model, output=self._float, options=options, force=True, narrator=self._narrator)
 
-        labels = options.contract.labels
-        key = key_of(model, asdict(options), _contents(model, weights, labels))
+        read = (model, options.weights, options.contract.labels)
+        key = key_of(model, asdict(options), _contents(*read))
         return self._step("export", key, (self._float,), work)
 
     def _quantize(self, section: QuantizeSection) -> Step:
@@ -132,18 +121,7 @@ class _Run:
         images = find_calibration(
             section.calibration, limit=section.images, seed=recipe.seed, base=recipe.path.parent
         )
-        ranges = recipe.input_path(section.ranges) if section.ranges else None
-        options = QuantizeOptions(
-            target=section.target,
-            method=section.method,
-            effort=section.effort,
-            ranges=ranges,
-            keep_float=section.keep_float,
-            per_tensor=section.per_tensor,
-            budget=self._budget(section),
-            seed=recipe.seed,
-            against=self._evaluation_data(),
-        )
+        options = quantize_options(recipe, section)
 
         def work() -> None:
             quantize(
@@ -159,24 +137,8 @@ class _Run:
         float_sha256 = sha256_of(self._float)
         made_by = asdict(replace(options, against=None))  # looked at only, it changes no byte
         judged_by = self._data_sha256(recipe.evaluate) if options.budget else ""
-        key = key_of(made_by, _contents(ranges), images.sha256, float_sha256, judged_by)
+        key = key_of(made_by, _contents(options.ranges), images.sha256, float_sha256, judged_by)
         return self._step("quantize", key, made, work)
-
-    def _budget(self, section: QuantizeSection) -> Budget | None:
-        if section.max_drop is not None:
-            limit = Limit("drop", section.max_drop / 100)
-        elif section.min_agreement is not None:
-            limit = Limit("agreement", section.min_agreement / 100)
-        else:
-            return None
-        data, table = self._data(self._recipe.evaluate)
-        return Budget(limit, data, table, section.accept_loss)
-
-    def _evaluation_data(self) -> Path | None:
-        """Where they are there: to miss them is for the step that evaluates."""
-        section = self._recipe.evaluate
-        data = self._recipe.input_path(section.data) if section and section.data else None
-        return data if data and data.exists() else None
 
     def _compile(self) -> Step:
         if self._recipe.engine == AUTO:
@@ -202,17 +164,10 @@ class _Run:
 
     def _evaluate(self, section: EvaluateSection) -> Step:
         recipe, target = self._recipe, self._recipe.output / "evaluation.json"
-        data, table = self._data(section)
-        if data is None:
+        options = evaluate_options(recipe, section)
+        if options is None:
             self._narrator.line("evaluate", "left out: no labels; --set evaluate.data=FOLDER")
             return Step("evaluate", (), skipped=True)
-        options = EvaluateOptions(
-            data=data,
-            table=table,
-            engine=recipe.engine,
-            threads=recipe.threads,
-            class_offset=section.class_offset,
-        )
 
         def work() -> None:
             results = evaluate(self._files, options=options, narrator=self._narrator)
@@ -223,14 +178,8 @@ class _Run:
         key = key_of(asdict(options), self._data_sha256(section), self._hashes())
         return self._step("evaluate", key, (target,), work)
 
-    def _data(self, section: EvaluateSection | None) -> tuple[Path | None, Path | None]:
-        """Where the labelled images and their table are; None where the recipe has none."""
-        texts = (section.data, section.labels) if section else (None, None)
-        data, table = (self._recipe.input_path(text) if text else None for text in texts)
-        return data, table
-
     def _data_sha256(self, section: EvaluateSection | None) -> str:
-        data, table = self._data(section)
+        data, table = labelled_data(self._recipe)
         if section is None or data is None:
             return ""
         contract = read_contract(self._float)
@@ -239,20 +188,7 @@ class _Run:
     def _profile(self, section: ProfileSection) -> Step:
         recipe = self._recipe
         page, document = recipe.output / "profile.html", recipe.output / "profile.json"
-        data, table = self._data(recipe.evaluate)
-        options = ProfileOptions(
-            data=data,
-            table=table,
-            class_offset=recipe.evaluate.class_offset if recipe.evaluate else None,
-            measuring=Options(
-                engine=recipe.engine,
-                threads=recipe.threads,
-                boundary=section.boundary,
-                precision=section.precision,
-                time_limit_s=section.time_limit_s,
-                seed=recipe.seed,
-            ),
-        )
+        options = profile_options(recipe, section)
 
         def work() -> None:
             # What this run has evaluated just now need not be evaluated again.
@@ -267,37 +203,6 @@ class _Run:
 
     def _hashes(self) -> list[str]:
         return [sha256_of(path) for path in self._files]
-
-
-def _contract_options(recipe: Recipe) -> ContractOptions:
-    """The recipe's `[preprocess]`, whose keys are the options of the command line."""
-    known = tuple(item.name for item in fields(ContractOptions) if item.name != "detection")
-    refuse_unknown(recipe.preprocess, known, where=f"{recipe.path}: [preprocess]")
-    values = {key: _option(key, value, recipe) for key, value in recipe.preprocess.items()}
-    if "labels" in values:
-        values["labels"] = recipe.input_path(str(values["labels"]))
-    return ContractOptions(**values, detection=recipe.detection or None)
-
-
-def _option(key: str, value: Any, recipe: Recipe) -> Any:
-    """A value as the command line would have it: one number may stand for one a channel or side."""
-    where = f"{recipe.path}: [preprocess] {key}"
-    if key in ("size", "mean", "std"):
-        numbers = tuple(value) if isinstance(value, list) else (value,)
-        kind = int if key == "size" else (int, float)
-        if not all(isinstance(each, kind) and not isinstance(each, bool) for each in numbers):
-            raise RecipeError(
-                f"{where}: {value!r} is not made of numbers", hint=f"{key} = [1, 2, 3]"
-            )
-        return numbers * 2 if key == "size" and len(numbers) == 1 else numbers
-    return value
-
-
-def _existing(word: str | None, recipe: Recipe) -> str | None:
-    """A file beside the recipe by its path; any other word, `official` for one, as it is."""
-    if word is not None and recipe.input_path(word).is_file():
-        return str(recipe.input_path(word))
-    return word
 
 
 def _contents(*names: str | Path | None) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecnn.datasets.calibration import open_calibration
+from edgecnn.errors import DataError
+from edgecnn.onnxfile import read_contract
 from edgecnn.pipeline.export import ExportOptions, export
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.pipeline.quantize import QuantizeOptions, quantize
@@ -40,6 +42,15 @@ def profile_subjects(
         is_file = subject.lower().endswith(".onnx") or Path(subject).is_file()
         files += [Path(subject)] if is_file else _pair(subject, engine, seed, narrator)
     return tuple(files)
+
+
+def refuse_all_random(files: Sequence[Path]) -> None:
+    """Raise DataError where no file's accuracy could be measured, since all weights are random."""
+    if files and all(read_contract(path).random_weights for path in files):
+        raise DataError(
+            f"{files[0]}: its weights are random, so it has no accuracy to choose by",
+            hint="export networks with real weights: edgecnn export MODEL --weights official",
+        )
 
 
 def _pair(model: str, engine: str, seed: int, narrator: Narrator) -> tuple[Path, Path]:

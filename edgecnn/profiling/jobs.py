@@ -22,13 +22,13 @@ from edgecnn.runtime.worker import read_contract_file, read_frames
 def profile_job(arguments: Mapping[str, Any], files: Mapping[str, Path]) -> Mapping[str, Any]:
     """Profile files on this machine; `arguments` are those of `Options`."""
     contracts = {model: read_contract_file(contract) for model, contract in _models(files)}
-    device = LocalDevice()
+    device, options = LocalDevice(), Options(**arguments, contracts=contracts)
     before = facts_of(device)
     profiles = profile_files(
         list(contracts),
         device=device,
         images=list(read_frames(files["frames"])),
-        options=Options(**arguments, contracts=contracts),
+        options=options,
     )
     report = Report(
         device=before,
@@ -36,6 +36,7 @@ def profile_job(arguments: Mapping[str, Any], files: Mapping[str, Path]) -> Mapp
         created=datetime.now().astimezone(),
         profiles=profiles,
         device_after=facts_of(device),
+        precision_asked=options.precision,
     )
     return profile_document(summarize(report))
 

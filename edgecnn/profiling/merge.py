@@ -38,7 +38,14 @@ def merged(reports: Sequence[Report], names: Sequence[str], *, allow_mixed: bool
         for profile in report.profiles
     )
     missing = max(report.blocks_missing for report in reports)
-    return dataclasses.replace(first, profiles=profiles, mixed=mixed, blocks_missing=missing)
+    asked = {report.precision_asked for report in reports}
+    return dataclasses.replace(
+        first,
+        profiles=profiles,
+        mixed=mixed,
+        blocks_missing=missing,
+        precision_asked=asked.pop() if len(asked) == 1 else None,
+    )
 
 
 def differences(reports: Sequence[Report], names: Sequence[str]) -> Iterator[str]:

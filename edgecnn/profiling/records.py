@@ -159,7 +159,8 @@ class Report:
 
     `device_after` is the device once more when all was measured. `mixed` says in sentences how
     the reports differ that this one was put together from. `blocks_missing` were planned but not
-    measured, since somebody interrupted it.
+    measured, since somebody interrupted it. Medians were to be known to `precision_asked`, a share;
+    None where nobody noted that.
     """
 
     device: Mapping[str, Any]
@@ -169,3 +170,4 @@ class Report:
     device_after: Mapping[str, Any] = field(default_factory=dict)
     mixed: tuple[str, ...] = ()
     blocks_missing: int = 0
+    precision_asked: float | None = None

@@ -2,7 +2,8 @@
 
 A meter is started, something runs, and stopping it gives the joules in between. RAPL and NVML
 count energy themselves; an INA3221 shows power, which a thread reads 20 times a second and sums up.
-`root` is where the file system starts; tests give it a tree of their own.
+A sensor that does not answer gives None, never 0. `root` is where the file system starts; tests
+give it a tree of their own.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from pathlib import Path
 from typing import Protocol
 
 from edgecnn.runtime.facts import is_virtual
+from edgecnn.runtime.rails import Rail, feeding, find_rails, rail_mw
 from edgecnn.runtime.sysfs import read
 
 _ROOT = Path("/")
 
 _PERIOD_S = 0.05
-_TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN_SYS_5V0")
-_NO_RAIL = ("", "NC", "sum of shunt voltages")
 _NVML = "libnvidia-ml.so.1"
 
 
@@ -36,7 +36,7 @@ class Meter(Protocol):
     def start(self) -> None:
         """Begin to count."""
 
-    def stop(self) -> float:
+    def stop(self) -> float | None:
         """The joules since `start`."""
 
 
@@ -47,27 +47,30 @@ class Counter:
         self.source = source
         self._path = path
         self._range_uj = range_uj
-        self._start_uj = 0
+        self._start_uj: int | None = None
 
     def start(self) -> None:
         """Begin to count."""
-        self._start_uj = int(read(self._path))
+        self._start_uj = _number(self._path)
 
-    def stop(self) -> float:
+    def stop(self) -> float | None:
         """The joules since `start`."""
-        spent_uj = int(read(self._path)) - self._start_uj
+        end_uj = _number(self._path)
+        if end_uj is None or self._start_uj is None:
+            return None
+        spent_uj = end_uj - self._start_uj
         return (spent_uj if spent_uj >= 0 else spent_uj + self._range_uj) / 1e6
 
 
 class Rails:
-    """Voltages times currents of an INA3221, summed up over time by a thread."""
+    """The power of rails of an INA3221, summed up over time by a thread."""
 
-    def __init__(self, source: str, rails: Sequence[tuple[Path, Path]]) -> None:
+    def __init__(self, source: str, rails: Sequence[Rail]) -> None:
         self.source = source
         self._rails = tuple(rails)
         self._done = threading.Event()
         self._thread = threading.Thread()
-        self._joules = 0.0
+        self._joules: float | None = 0.0
 
     def start(self) -> None:
         """Begin to count."""
@@ -77,23 +80,25 @@ class Rails:
         self._thread = threading.Thread(target=self._sum_up, args=begun, daemon=True)
         self._thread.start()
 
-    def stop(self) -> float:
+    def stop(self) -> float | None:
         """The joules since `start`."""
         self._done.set()
         self._thread.join()
         return self._joules
 
-    def _sum_up(self, then_s: float, then_w: float) -> None:
-        ended = False
-        while not ended:
+    def _sum_up(self, then_s: float, then_w: float | None) -> None:
+        joules, ended = 0.0, False
+        while then_w is not None and not ended:
             ended = self._done.wait(_PERIOD_S)
             now_s, now_w = time.monotonic(), self._watts()
-            self._joules += (now_s - then_s) * (then_w + now_w) / 2
+            joules += (now_s - then_s) * (then_w + (now_w or 0.0)) / 2
             then_s, then_w = now_s, now_w
+        self._joules = None if then_w is None else joules
 
-    def _watts(self) -> float:
-        # mV times mA
-        return sum(_number(volts) * _number(amperes) for volts, amperes in self._rails) / 1e6
+    def _watts(self) -> float | None:
+        told = [rail_mw(rail) for rail in self._rails]
+        known = [milliwatts for milliwatts in told if milliwatts is not None]
+        return sum(known) / 1e3 if len(known) == len(told) else None
 
 
 class Nvml:
@@ -104,20 +109,23 @@ class Nvml:
     def __init__(self, library: ctypes.CDLL, handle: ctypes.c_void_p) -> None:
         self._library = library
         self._handle = handle
-        self._start_mj = 0
+        self._start_mj: int | None = None
 
     def start(self) -> None:
         """Begin to count."""
         self._start_mj = self._read()
 
-    def stop(self) -> float:
+    def stop(self) -> float | None:
         """The joules since `start`."""
-        return (self._read() - self._start_mj) / 1e3
+        end_mj = self._read()
+        if end_mj is None or self._start_mj is None:
+            return None
+        return (end_mj - self._start_mj) / 1e3
 
-    def _read(self) -> int:
-        value = ctypes.c_ulonglong()
-        self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle, ctypes.byref(value))
-        return value.value
+    def _read(self) -> int | None:
+        value, ask = ctypes.c_ulonglong(), self._library.nvmlDeviceGetTotalEnergyConsumption
+        failed = ask(self._handle, ctypes.byref(value))
+        return None if failed else value.value
 
 
 def find_meters(root: Path = _ROOT, *, gpu: bool = False) -> tuple[Meter, ...] | str:
@@ -146,18 +154,11 @@ def _rapl(root: Path) -> list[Counter]:
 
 def _rails(root: Path) -> Rails | None:
     """The rail that feeds the module where there is one, else the sum of all."""
-    labels = sorted((root / "sys/bus/i2c/drivers").glob("ina3221*/*/hwmon/hwmon*/in*_label"))
-    found = {
-        name: (label.with_name(f"in{number}_input"), label.with_name(f"curr{number}_input"))
-        for label in labels
-        if (name := read(label)) not in _NO_RAIL
-        and (number := label.name.removeprefix("in").removesuffix("_label"))
-    }
-    total = [name for name in found if name in _TOTAL_RAILS]
-    chosen = total or sorted(found)
-    if not chosen:
+    found = find_rails(root)
+    names = feeding(found)
+    if not names:
         return None
-    return Rails(f"{' + '.join(chosen)} (INA3221)", [found[name] for name in chosen])
+    return Rails(f"{' + '.join(names)} (INA3221)", [found[name] for name in names])
 
 
 def _nvml() -> Nvml | None:
@@ -180,6 +181,6 @@ def _why_none(root: Path) -> str:
     return "virtual machine" if is_virtual(root) else "no power sensor"
 
 
-def _number(path: Path) -> float:
+def _number(path: Path) -> int | None:
     text = read(path)
-    return float(text) if text.removeprefix("-").isdecimal() else 0.0
+    return int(text) if text.removeprefix("-").isdecimal() else None

@@ -8,18 +8,17 @@ told as "unavailable: reason" in the facts.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgecnn.runtime.board import Board
+from edgecnn.runtime.rails import feeding, find_rails, rail_mw
 from edgecnn.runtime.sysfs import read
 
 _COMMAND_TIMEOUT_S = 5.0
 _SANE_CELSIUS = (-60.0, 150.0)  # a zone that is switched off reads -256
 _CONSTANT_ZONES = ("pmic",)  # it always reads 50 or 100
-_SUM_CHANNEL = 7  # of an INA3221: the sum of the shunt voltages, no rail
-_TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN")  # what the whole module draws
 _GPU_NODES = (".gpu", ".ga10b", ".gv11b", ".gp10b", ".gm20b", "gpu-gpc-0")
 _TEGRA_THROTTLING = {"oc1": "under-voltage", "oc2": "average over-current", "oc3": "over-current"}
 # https://www.raspberrypi.com/documentation/computers/os.html#vcgencmd
@@ -77,37 +76,16 @@ def temperatures_c(root: Path = Path("/")) -> dict[str, float]:
 
 
 def power_mw(root: Path = Path("/")) -> dict[str, float]:
-    """Power by rail: INA3221 by hwmon, as JetPack 5 has it and later, or by iio of JetPack 4."""
-    return {**dict(_hwmon_rails(root)), **dict(_iio_rails(root))}
+    """Power by rail."""
+    told = {name: rail_mw(rail) for name, rail in find_rails(root).items()}
+    return {name: milliwatts for name, milliwatts in told.items() if milliwatts is not None}
 
 
 def total_power_mw(rails: Mapping[str, float]) -> tuple[float, str]:
     """What the module draws, and the rule by which: its input's rail, or the sum of all rails."""
-    for name in _TOTAL_RAILS:
-        if name in rails:
-            return rails[name], name
-    return sum(rails.values()), "sum of the rails"
-
-
-def _hwmon_rails(root: Path) -> Iterator[tuple[str, float]]:
-    # Numbers of buses and hwmons differ from board to board: only labels say what is what.
-    for label in sorted((root / "sys/class/hwmon").glob("hwmon*/in*_label")):
-        name, number = read(label), label.name.removeprefix("in").removesuffix("_label")
-        if not number.isdecimal() or int(number) == _SUM_CHANNEL or name in ("", "NC"):
-            continue
-        millivolts = _number(label.with_name(f"in{number}_input"))
-        milliamperes = _number(label.with_name(f"curr{number}_input"))
-        if millivolts is not None and milliamperes is not None:
-            yield name, millivolts * milliamperes / 1000
-
-
-def _iio_rails(root: Path) -> Iterator[tuple[str, float]]:
-    chips = root / "sys/bus/i2c/drivers/ina3221x"
-    for label in sorted(chips.glob("*/iio:device*/rail_name_*")):
-        number = label.name.removeprefix("rail_name_")
-        milliwatts = _number(label.with_name(f"in_power{number}_input"))
-        if milliwatts is not None and read(label) not in ("", "NC"):
-            yield read(label), milliwatts
+    names = feeding(rails)
+    rule = names[0] if len(names) == 1 else "sum of the rails"
+    return sum(rails[name] for name in names), rule
 
 
 def tegra_throttling(root: Path = Path("/")) -> dict[str, int]:

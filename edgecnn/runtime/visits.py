@@ -131,7 +131,9 @@ class Visits:
         return {"wall_ns": wall_ns, "energy_j": joules, "state": device_state(self._root)}
 
     def _joules(self) -> float | None:
-        return sum(meter.stop() for meter in self._meters) if self._meters else None
+        joules = [meter.stop() for meter in self._meters]
+        known = [each for each in joules if each is not None]
+        return sum(known) if known and len(known) == len(joules) else None
 
 
 def error_reply(error: EdgecnnError) -> dict[str, Any]:

@@ -112,6 +112,13 @@ def test_files_are_measured_before_they_are_chosen_from(
 ) -> None:
     assert edgecnn("choose", *pair).code == 2, "without images there is no accuracy"
     assert edgecnn("choose", saved, pair[0]).code == 2
+    assert edgecnn("choose").code == 2, "nor of the standing comparison"
+    made_up = {"model": "net", "weights": {"source": "random"}}
+    random = write_color_net(Path("random.onnx"), provenance=made_up)
+    said = edgecnn("choose", random, "--data", "labelled")
+    assert (said.code, said.out) == (1, ""), "nothing is measured in vain"
+    assert "its weights are random, so it has no accuracy to choose by" in said.err
+    assert "no model named 'net19'" in edgecnn("choose", "net19", "--data", "labelled").err
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgecnn.errors import DataError, UsageError
 from edgecnn.profiling.layers import Place, Roofs, TimedLayer, TimedLayers, roofs_of
@@ -23,6 +25,7 @@ from edgecnn.profiling.report import (
     write_trace,
 )
 from edgecnn.profiling.report.plain import markdown
+from edgecnn.profiling.report.trace import chrome_trace
 from tests.profiling.made_up import LAYERS, made_up_profile, made_up_report, with_layers
 
 CONV, POOL, ODD = LAYERS.layers
@@ -145,10 +148,26 @@ def test_a_trace_puts_the_layers_one_behind_the_other(tmp_path: Path) -> None:
     run, *layers = spans
     assert (run["ts"], run["dur"]) == (0, 4200)
     assert [(each["name"], each["ts"], each["dur"]) for each in layers] == [
-        ("/conv", 0, 3000), ("<pool>", 3000, 500), ("=odd", 3500, 500),
+        ("/conv", 0, 2999.999), ("<pool>", 3000, 499.999), ("=odd", 3500, 499.999),
     ]  # fmt: skip
     assert layers[0]["args"]["GMAC/s"] == pytest.approx(30)
     assert "MACs" not in layers[2]["args"], "what is not known is not there"
+
+
+@given(st.lists(st.floats(0.0002, 50), min_size=1, max_size=60), st.floats(0.0, 100))
+def test_perfetto_drops_no_layer_of_a_trace(times_ms: list[float], profiled_ms: float) -> None:
+    # It makes whole ns of the us, cutting off what is left, and drops a slice that begins within
+    # another one and ends behind it (its slice_drop_overlapping_complete_event).
+    layers = tuple(TimedLayer("conv", (), "Conv", "fp32", each) for each in times_ms)
+    found = TimedLayers(layers, profiled_ms, profiled_ms, 100)
+    events = json.loads(chrome_trace(summarize(made_up_report(profile("fp32", found)))))
+    slices = [(int(each["ts"] * 1000), int(each["dur"] * 1000))
+              for each in events["traceEvents"] if each["ph"] == "X"]  # fmt: skip
+    assert len(slices) == 1 + len(layers)
+    (_, whole_ns), *parts = slices
+    ends_ns = [start_ns + time_ns for start_ns, time_ns in parts]
+    assert all(end <= start for end, (start, _) in zip(ends_ns, parts[1:], strict=False))
+    assert ends_ns[-1] <= whole_ns
 
 
 def test_without_layers_there_is_no_trace(tmp_path: Path) -> None:

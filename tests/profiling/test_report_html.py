@@ -128,6 +128,7 @@ def test_files_without_accuracy_are_named_beside_the_plot() -> None:
 def test_what_a_board_tells_over_time_is_drawn_and_what_it_does_not_is_said(page: str) -> None:
     assert "The measurement over time" in words(page)
     assert "Not told by this device" not in page
+    assert "% from their file's; clock, MHz: 1300 to 2400; hottest, °C: 50 to 61;" in words(page)
     assert "VDD_IN (INA3221); net is less the 0.5 W of the device at rest" in words(page)
     silent = on_a_board(made_up_profile("net", "fp32", p50_ms=4))
     around = tuple(

@@ -121,6 +121,20 @@ def test_many_marked_runs_are_named_by_three_and_counted() -> None:
     assert "4 were not compared: throttled." in text
 
 
+def test_medians_that_the_time_did_not_suffice_for_are_named() -> None:
+    blocks = [(1.0 + 0.05 * (index % 3)) * 1e6 for index in range(12)]
+    rough = dataclasses.replace(
+        SLOW.measurement,
+        latencies_ns=tuple(int(level) for level in blocks for _ in range(40)),
+        block_runs=(40,) * 12,
+    )
+    made = made_up_report(FLOAT, dataclasses.replace(SLOW, measurement=rough))
+    asked = dataclasses.replace(made, precision_asked=0.02)
+    text = profile_table(summarize(asked))
+    assert "Known less well than to the 2 % asked for: vgg16 int8 (4.8 %)." in text
+    assert "Known less well" not in profile_table(summarize(made)), "nobody noted what was asked"
+
+
 def test_many_comparisons_become_one_sentence() -> None:
     profiles = [
         made_up_profile(f"net{index}", precision, p50_ms=4 if precision == "fp32" else 2)

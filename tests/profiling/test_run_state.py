@@ -95,10 +95,11 @@ def test_a_hot_device_is_left_to_cool_down_before_the_next_block(
 
 
 def test_energy_is_counted_gross_and_net_of_the_device_at_rest(heavy: Path, tmp_path: Path) -> None:
-    rail = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon2"
+    rail = "sys/class/hwmon/hwmon2"
     board = tree(
         tmp_path,
-        {f"{rail}/in1_label": "VDD_IN\n", f"{rail}/in1_input": "5000\n",
+        {f"{rail}/name": "ina3221\n",
+         f"{rail}/in1_label": "VDD_IN\n", f"{rail}/in1_input": "5000\n",
          f"{rail}/curr1_input": "1000\n"},
     )  # fmt: skip
     (profile,) = profile_files(

@@ -57,7 +57,8 @@ INT8 = dataclasses.replace(INT8, accuracy=INT8.accuracy and paired(INT8.accuracy
 
 def report(*profiles: Profile, **device: object) -> Report:
     made = made_up_report(*(profiles or (FLOAT, INT8)))
-    return dataclasses.replace(made, device={**made.device, **device}, device_after=dict(DEVICE))
+    own = {**made.device, **device}
+    return dataclasses.replace(made, device=own, device_after=dict(DEVICE), precision_asked=0.02)
 
 
 def saved(tmp_path: Path, made: Report, name: str = "a.json") -> Path:
@@ -106,6 +107,7 @@ def _set(key: str, value: object) -> Callable[[dict[str, Any]], object]:
         lambda document: document.update(profiles=None),
         lambda document: document.update(created="yesterday"),
         lambda document: document.pop("device"),
+        lambda document: document.update(precision_asked=0),
         _without("samples_ns"),
         _without("contract"),
         _set("samples_ns", [1, 2, 3]),

@@ -12,10 +12,11 @@ import pytest
 from edgecnn.runtime.energy import find_meters
 from edgecnn.runtime.state import device_state
 from edgecnn.runtime.usage import peak_rss_bytes, run_delay_ns
+from tests.runtime import trees
 
 ZONE = "sys/class/thermal/thermal_zone0"
 RAPL = "sys/class/powercap"
-RAILS = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon2"
+RAILS = "sys/class/hwmon/hwmon2"
 
 
 def tree(root: Path, files: Mapping[str, str]) -> Path:
@@ -134,6 +135,7 @@ def test_the_rail_that_feeds_a_module_is_its_power(tmp_path: Path) -> None:
     board = tree(
         tmp_path,
         {
+            f"{RAILS}/name": "ina3221",
             f"{RAILS}/in1_label": "VDD_IN", f"{RAILS}/in1_input": "5000",
             f"{RAILS}/curr1_input": "2000",
             f"{RAILS}/in2_label": "VDD_CPU_GPU_CV", f"{RAILS}/in2_input": "5000",
@@ -151,6 +153,7 @@ def test_the_rail_that_feeds_a_module_is_its_power(tmp_path: Path) -> None:
     time.sleep(0.2)
     inner_s = time.monotonic() - inner_s
     joules = meter.stop()
+    assert joules is not None
     assert 10 * inner_s <= joules * 1.001
     assert joules <= 10 * (time.monotonic() - outer_s)
 
@@ -159,6 +162,7 @@ def test_without_such_a_rail_all_of_them_are(tmp_path: Path) -> None:
     board = tree(
         tmp_path,
         {
+            f"{RAILS}/name": "ina3221",
             f"{RAILS}/in1_label": "GPU", f"{RAILS}/in1_input": "5000", f"{RAILS}/curr1_input": "1",
             f"{RAILS}/in2_label": "CPU", f"{RAILS}/in2_input": "5000", f"{RAILS}/curr2_input": "1",
             f"{RAILS}/in3_label": "NC", f"{RAILS}/in3_input": "5000", f"{RAILS}/curr3_input": "1",
@@ -166,8 +170,49 @@ def test_without_such_a_rail_all_of_them_are(tmp_path: Path) -> None:
     )  # fmt: skip
     meters = find_meters(board)
     assert [meter.source for meter in meters if not isinstance(meter, str)] == [
-        "CPU + GPU (INA3221)"
+        "GPU + CPU (INA3221)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("board", "source", "watts"),
+    [
+        (trees.ORIN_NANO, "VDD_IN (INA3221)", 4.66),
+        (trees.AGX_ORIN, "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0 (INA3221)", 13.9),
+        (trees.NANO, "POM_5V_IN (INA3221)", 2.0),
+    ],
+)
+def test_energy_is_counted_of_the_rails_that_the_facts_add_up(
+    board: trees.Tree, source: str, watts: float, tmp_path: Path
+) -> None:
+    meters = find_meters(trees.plant(tmp_path, board))
+    assert not isinstance(meters, str)
+    (meter,) = meters
+    assert meter.source == source
+    before_s = time.monotonic()
+    meter.start()
+    time.sleep(0.1)
+    joules = meter.stop()
+    assert joules is not None
+    assert 0.1 * watts * 0.99 < joules < (time.monotonic() - before_s) * watts * 1.01
+
+
+def test_a_sensor_that_falls_silent_counts_no_zero(tmp_path: Path) -> None:
+    silent = {f"{RAPL}/intel-rapl:0/name": "package-0",
+              f"{RAPL}/intel-rapl:0/energy_uj": "9000000",
+              f"{RAPL}/intel-rapl:0/max_energy_range_uj": "10000000"}  # fmt: skip
+    board = trees.plant(tmp_path / "pc", silent)
+    jetson = trees.plant(tmp_path / "jetson", trees.ORIN_NANO)
+    files = (board / RAPL / "intel-rapl:0/energy_uj", jetson / "sys/class/hwmon/hwmon1/in1_input")
+    for root, file in zip((board, jetson), files, strict=True):
+        meters = find_meters(root)
+        assert not isinstance(meters, str)
+        (meter,) = meters
+        meter.start()
+        file.unlink()
+        assert meter.stop() is None
+        meter.start()
+        assert meter.stop() is None
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from edgecnn.errors import EdgecnnError
 from edgecnn.files import write_text
 from edgecnn.profiling.report.latencies import latency_plot
 from edgecnn.profiling.report.layer_tables import layers_section
-from edgecnn.profiling.report.pace import STRIPS, has_pace, pace_plot, strips
+from edgecnn.profiling.report.pace import STRIPS, has_pace, pace_plot, pace_words, strips
 from edgecnn.profiling.report.roofline import has_roofline, roofline_data, roofline_plot
 from edgecnn.profiling.report.scatter import OPERATIONS, Cost, accuracy_plot, cost_of, shown
 from edgecnn.profiling.report.spread import (
@@ -151,6 +151,7 @@ def _pace(summary: Summary) -> str:
     boxes += [_plot_box(name, None, f"{titles[name]}, over time") for name in there]
     silent = [title for name, title in titles.items() if name not in there]
     told = "Each point is a block of runs; what others took is time that runs waited for a CPU."
+    told += f" {pace_words(summary)}"
     told += f" Not told by this device: {', '.join(silent)}." if silent else ""
     note = f'<p class="note">{told}</p>'
     return "\n".join(

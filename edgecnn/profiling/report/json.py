@@ -36,6 +36,7 @@ def profile_document(summary: Summary) -> dict[str, Any]:
         "device_after": dict(report.device_after),
         "mixed": list(report.mixed),
         "blocks_missing": report.blocks_missing,
+        "precision_asked": report.precision_asked,
         "profiles": [_profile(row) for row in summary.rows],
         "comparisons": [_comparison(row) for row in summary.rows if row.comparison],
         "warnings": list(summary.warnings),

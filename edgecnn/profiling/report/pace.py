@@ -78,6 +78,16 @@ def pace_plot(summary: Summary) -> Spec:
     return finished(plot.properties(width="container", height=_PACE_PX))
 
 
+def pace_words(summary: Summary) -> str:
+    """What the plots show, for those who hear the page."""
+    percents = [each["percent"] for each in _paces(list(summary.rows))]
+    told = [f"Block medians lay {min(percents):+.1f} to {max(percents):+.1f} % from their file's"]
+    for strip in STRIPS:
+        if values := [each["value"] for each in _points(strip, summary)]:
+            told.append(f"{strip.title}: {min(values):.4g} to {max(values):.4g}")
+    return f"{'; '.join(told)}."
+
+
 def strips(summary: Summary) -> dict[str, Spec]:
     """A plot for each thing that the device told, by name."""
     found = {strip.name: list(_points(strip, summary)) for strip in STRIPS}

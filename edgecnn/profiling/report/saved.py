@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -64,6 +65,7 @@ def _report(document: Mapping[str, Any]) -> Report:
         device_after=dict(document["device_after"]),
         mixed=tuple(map(str, document["mixed"])),
         blocks_missing=int(document["blocks_missing"]),
+        precision_asked=_above_nothing(document.get("precision_asked")),
     )
 
 
@@ -167,6 +169,14 @@ def _counts(said: Mapping[str, Any]) -> dict[str, int]:
 
 def _count(value: object) -> int | None:
     return None if value is None else int(str(value))
+
+
+def _above_nothing(value: object) -> float | None:
+    if value is None:
+        return None
+    if not 0 < (share := float(str(value))) < math.inf:
+        raise ValueError(f"{value!r:.40} is not a share above zero")
+    return share
 
 
 def _above_zero(value: object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ def summarize(report: Report, *, use_marked: bool = False) -> Summary:
     """
     rows = _rows(report.profiles, use_marked=use_marked)
     sentences = (*_compared(rows), *_chosen(rows), *_engines(rows))
-    return Summary(report, rows, sentences, (*_about(report), *_warnings(rows)))
+    imprecise = _imprecise(rows, report.precision_asked)
+    return Summary(report, rows, sentences, (*_about(report), *_warnings(rows), *imprecise))
 
 
 def _about(report: Report) -> tuple[str, ...]:
@@ -258,6 +260,17 @@ def _busy(rows: Sequence[Row]) -> str:
     if not shares or min(shares) >= _BUSY_SHARE:
         return ""
     return f"Others took the CPU: runs had {min(shares) * 100:.0f} % of their core's time."
+
+
+def _imprecise(rows: Sequence[Row], asked: float | None) -> tuple[str, ...]:
+    """What the time did not suffice for, the worst first."""
+    known_to = ((row.latency.cost.half_width / row.latency.cost.value, row.name) for row in rows)
+    worse = sorted((pair for pair in known_to if pair[0] > (asked or math.inf)), reverse=True)
+    if asked is None or not worse:
+        return ()
+    told = ", ".join(f"{name} ({share * 100:.1f} %)" for share, name in worse[:_FEW])
+    more = f", and {len(worse) - _FEW} more" if len(worse) > _FEW else ""
+    return (f"Known less well than to the {asked * 100:g} % asked for: {told}{more}.",)
 
 
 def _short(rows: Sequence[Row]) -> str:

@@ -1,12 +1,15 @@
 """The layers over the time of one run, as a Chrome trace: Perfetto and chrome://tracing open it.
 
 The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+Its times are us with decimals, of which Perfetto makes whole ns; a slice that then begins one ns
+before another one's end is dropped. So times are counted in whole ns, with one between layers.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 from edgecnn.errors import UsageError
@@ -15,7 +18,8 @@ from edgecnn.profiling.report.layer_words import roof_words
 from edgecnn.profiling.report.summary import Row, Summary
 from edgecnn.profiling.report.words import printable
 
-_US = 1e3  # us in a ms
+_NS = 1e6  # ns in a ms
+_US = 1e-3  # us in a ns
 _NOTE = (
     "Each layer takes what it takes on average in a run under the engine's profiler. Layers stand "
     "one behind the other in the order in which they ran, what passes between them at the end."
@@ -43,22 +47,22 @@ def _events(row: Row, pid: int) -> Iterator[dict[str, Any]]:
     for kind, name in (("process_name", row.name), ("thread_name", "one run")):
         yield {"ph": "M", "name": kind, **place, "args": {"name": name}}
     yield {"ph": "M", "name": "process_sort_index", **place, "args": {"sort_index": pid}}
-    whole_ms = max(found.profiled_ms, found.layers_ms)
+    times_ns = [round(layer.time_ms * _NS) for layer in found.layers]
+    starts_ns = list(accumulate(times_ns, initial=0))
+    whole_ns = max(round(found.profiled_ms * _NS), starts_ns[-1])
     args = {"without the profiler, ms": found.run_ms, "runs": found.runs}
-    yield _slice(row.name, "run", 0.0, whole_ms, args) | place
-    start_ms = 0.0
-    for layer in found.layers:
+    yield _slice(row.name, "run", 0, whole_ns, args) | place
+    for layer, start_ns, time_ns in zip(found.layers, starts_ns[:-1], times_ns, strict=True):
         category = layer.precision or "layer"
-        title = printable(layer.title)
-        yield _slice(title, category, start_ms, layer.time_ms, _args(layer, row)) | place
-        start_ms += layer.time_ms
+        title, shown_ns = printable(layer.title), max(0, time_ns - 1)
+        yield _slice(title, category, start_ns, shown_ns, _args(layer, row)) | place
 
 
 def _slice(
-    name: str, category: str, start_ms: float, time_ms: float, args: dict[str, Any]
+    name: str, category: str, start_ns: int, time_ns: int, args: dict[str, Any]
 ) -> dict[str, Any]:
     """A complete event; times in us, nested by time."""
-    span = {"ts": round(start_ms * _US, 3), "dur": round(time_ms * _US, 3)}
+    span = {"ts": round(start_ns * _US, 3), "dur": round(time_ns * _US, 3)}
     return {"ph": "X", "name": name, "cat": category, **span, "args": args}
 
 
