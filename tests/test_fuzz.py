@@ -18,7 +18,7 @@ from edgecnn.errors import ContractError, DataError, EdgecnnError
 from edgecnn.onnxfile import read_contract, write_contract
 from edgecnn.pipeline.export import ExportOptions, export
 from edgecnn.runtime.camera import Camera
-from edgecnn.runtime.model import load
+from edgecnn.runtime.loading import load
 from tests.clips import write_clip
 
 MODELS, CONTRACTS, IMAGES, CLIPS = 200, 50, 50, 50

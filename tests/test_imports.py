@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "edgecnn"
 WORDS = frozenset(
     {
         *("errors", "detection", "melspectrogram", "contract", "files", "protobuf", "external"),
-        "onnxfile",
+        *("onnxheader", "onnxfile"),
     }
 )
 MAY_IMPORT = {
@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "files": {"errors"},
     "protobuf": {"errors", "files"},
     "external": {"errors"},
-    "onnxfile": {"errors", "contract", "files", "protobuf", "external"},
+    "onnxheader": {"errors", "contract", "protobuf", "external"},
+    "onnxfile": {"errors", "contract", "files", "protobuf", "onnxheader"},
     "runtime": WORDS,
     "datasets": WORDS | {"runtime"},
     "graph": WORDS | {"runtime", "datasets"},
