@@ -31,11 +31,6 @@ EXAMPLES = settings(
 )
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
 # --- the format
 
 NUMBERS = st.one_of(
