@@ -83,8 +83,8 @@ def _inputs_of(layer: nn.Module, network: nn.Module, recipe: Preprocess) -> Tens
 
 def _batches(count: int, recipe: Preprocess, *, seed: int) -> Iterator[Tensor]:
     for start in range(0, count, _BATCH):
-        images = [
+        images = tuple(
             natural_image(index, height=_SIDE, width=_SIDE, seed=seed)
             for index in range(start, start + _BATCH)
-        ]
+        )
         yield torch.from_numpy(preprocess_batch(images, recipe))
