@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test test-slow test-gpu check format bench bench-load bench-auto
-.PHONY: bench-litert bench-report bench-accuracy bench-calibration bench-preprocess
+.PHONY: bench-activations bench-litert bench-report bench-accuracy bench-calibration bench-preprocess
 .PHONY: bench-profiler bench-footprint bench-remote soak zoo clean
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-report  how long a report of 20 files takes to open in Chromium"
 	@echo "make bench-load  loading a cached engine against loading the ONNX file"
 	@echo "make bench-auto  the engine that auto takes against other tools' (installs them beside)"
+	@echo "make bench-activations  HardSwish and SiLU in INT8, written in several ways"
 	@echo "make bench-litert  INT8 in LiteRT and in ONNX Runtime against FP32"
 	@echo "make bench-calibration  time and memory of calibration against ONNX Runtime's (9 GB)"
 	@echo "make bench-accuracy  INT8 against FP32 and against other tools (hours; it goes on where it stopped)"
@@ -69,6 +70,9 @@ bench-report: $(STAMP)
 
 bench-auto: $(STAMP)
 	$(BIN)/python -m benchmarks.auto_speed
+
+bench-activations: $(STAMP)
+	$(BIN)/python -m benchmarks.activations
 
 bench-litert: $(STAMP)
 	$(BIN)/python -m benchmarks.litert_speed

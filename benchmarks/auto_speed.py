@@ -25,7 +25,8 @@ import numpy as np
 
 from benchmarks.accuracy_peers import WORKER, PeerError, environment_of, prepared, quantize_with
 from benchmarks.auto_runner import Runner
-from benchmarks.networks import OUTPUT, claim_holds, files, weights
+from benchmarks.claims import mean_holds
+from benchmarks.networks import OUTPUT, files, weights
 from edgecnn.cli.speak import Speaker
 from edgecnn.datasets.natural import natural_images
 from edgecnn.onnxfile import read_contract
@@ -201,7 +202,7 @@ def main(named: tuple[str, ...]) -> bool:
         if named or not result_of(name).exists():
             measure(name)
     ratios = [told(name) for name in networks]
-    return claim_holds(ratios, mean_at_most=MEAN_AT_MOST, each_at_most=EACH_AT_MOST)
+    return mean_holds(ratios, mean_at_most=MEAN_AT_MOST, each_at_most=EACH_AT_MOST)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import sys
 
 import numpy as np
 
+from benchmarks.claims import share_holds
 from benchmarks.networks import OUTPUT, files
 from edgecnn.datasets.natural import natural_images
 from edgecnn.runtime import Model, load
@@ -57,7 +58,9 @@ def measure(name: str) -> bool:
     kept = {key: each.tolist() for key, each in blocks.items()}
     document = {"format": 1, "network": name, "blocks_ms": kept}
     (OUTPUT / f"litert_speed-{name}.json").write_text(json.dumps(document))
-    return told(name, litert.value)
+    if name not in AT_MOST:
+        return True
+    return share_holds(f"{name} LiteRT/FP32", litert, at_most=AT_MOST[name])
 
 
 def run_of(model: Model) -> Run:
@@ -71,16 +74,6 @@ def run_of(model: Model) -> Run:
         model.engine.run(feeds[index % len(feeds)])
 
     return run
-
-
-def told(name: str, share: float) -> bool:
-    """Print whether the claim for a network holds; without one it does."""
-    if name not in AT_MOST:
-        return True
-    held = share <= AT_MOST[name]
-    verdict = "holds" if held else "DOES NOT HOLD"
-    print(f"claim: {name} LiteRT/FP32 = {share:.3f}, at most {AT_MOST[name]}: {verdict}")
-    return held
 
 
 if __name__ == "__main__":

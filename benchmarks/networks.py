@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import nn
-
-from edgecnn.datasets.natural import natural_images
+from benchmarks.random_weights import random_weights
 from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.export import ExportOptions, export
 from edgecnn.pipeline.quantize import QuantizeOptions, quantize
-from edgecnn.runtime.cache import cache_dir
-from edgecnn.runtime.preprocess import preprocess_batch
-from edgecnn.zoo.catalog import find
-from edgecnn.zoo.weights import load_weights
 
 OUTPUT = Path("bench-output")
-
-_BATCH = 8
 
 
 def files(name: str) -> tuple[Path, Path]:
@@ -37,36 +26,5 @@ def files(name: str) -> tuple[Path, Path]:
 
 
 def weights(name: str) -> Path:
-    """Random weights, made once; the norms have the statistics of natural images.
-
-    Without them a deep network gives nearly the same answer to all images, of which INT8 leaves
-    only noise, and no engine's answers could be judged.
-    """
-    target = OUTPUT / f"{name}.pth"
-    if not target.exists():
-        recipe = find(name).preprocess
-        network = load_weights(find(name), "random", seed=0, cache=cache_dir()).module
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.reset_running_stats()
-                layer.momentum = None  # the mean over all batches
-        height, width = recipe.size
-        images = tuple(natural_images(_BATCH * 4, height=height, width=width, seed=5))
-        network.train()
-        with torch.no_grad():
-            for start in range(0, len(images), _BATCH):
-                batch = preprocess_batch(images[start : start + _BATCH], recipe)
-                network(torch.from_numpy(batch))
-        torch.save(network.state_dict(), target)
-    return target
-
-
-def claim_holds(ratios: Sequence[float], *, mean_at_most: float, each_at_most: float) -> bool:
-    """Say whether the geometric mean of ratios and the largest of them are as small as claimed."""
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    held = mean <= mean_at_most and max(ratios) <= each_at_most
-    print(
-        f"claim: geometric mean {mean:.2f}, at most {mean_at_most}; largest {max(ratios):.2f}, "
-        f"at most {each_at_most}: {'holds' if held else 'DOES NOT HOLD'}"
-    )
-    return held
+    """The network's random weights, made where they are missing."""
+    return random_weights(name, OUTPUT / f"{name}.pth")

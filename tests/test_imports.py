@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "edgecnn"
 WORDS = frozenset(
     {
         *("errors", "detection", "melspectrogram", "contract", "contract_json", "files"),
-        *("protobuf", "external", "onnxfile"),
+        *("protobuf", "external", "onnxheader", "onnxfile"),
     }
 )
 MAY_IMPORT = {
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "files": {"errors"},
     "protobuf": {"errors", "files"},
     "external": {"errors"},
-    "onnxfile": {"errors", "contract", "contract_json", "files", "protobuf", "external"},
+    "onnxheader": {"errors", "contract", "protobuf", "external"},
+    "onnxfile": {"errors", "contract", "contract_json", "files", "protobuf", "onnxheader"},
     "runtime": WORDS,
     "datasets": WORDS | {"runtime"},
     "graph": WORDS | {"runtime", "datasets"},

@@ -20,7 +20,7 @@ from edgecnn.profiling.combined import (
     plain_predictions,
 )
 from edgecnn.profiling.records import Evaluation
-from edgecnn.runtime.model import load
+from edgecnn.runtime.loading import load
 from edgecnn.runtime.views import Views
 
 _TOLD = {"flip": "mirrored too", "five": "five crops", "ten": "five crops, mirrored too"}

@@ -21,7 +21,8 @@ from edgecnn.datasets.classes import ClassNames
 from edgecnn.detection import Detection
 from edgecnn.errors import ContractError, DataError, ModelError, UsageError
 from edgecnn.files import read_error
-from edgecnn.onnxfile import Header, read_contract, read_header
+from edgecnn.onnxfile import read_contract, read_header
+from edgecnn.onnxheader import Header
 from edgecnn.pipeline.boxes import describe
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.runtime.results import is_map

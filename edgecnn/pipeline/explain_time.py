@@ -18,7 +18,7 @@ from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.measure import PROFILE_IMAGES
 from edgecnn.pipeline.provenance import float_layers, quantize_step
 from edgecnn.runtime.layers import LayerTime, LayerTimes, layer_times
-from edgecnn.runtime.model import load
+from edgecnn.runtime.loading import load
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

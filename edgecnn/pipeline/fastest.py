@@ -12,7 +12,7 @@ from edgecnn.datasets.natural import natural_images
 from edgecnn.onnxfile import model_sha256, read_contract
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.runtime import auto
-from edgecnn.runtime.model import load
+from edgecnn.runtime.loading import load
 from edgecnn.runtime.race import Ratio
 
 _IMAGES = 4

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn.contract import Preprocess, TensorSpec
 from edgecnn.errors import UsageError
-from edgecnn.onnxfile import Header
+from edgecnn.onnxheader import Header
 from edgecnn.pipeline.contracts import ContractOptions, contract_from_options
 from edgecnn.pipeline.sources import Network
 

@@ -18,7 +18,8 @@ from edgecnn.runtime import cache
 from edgecnn.runtime.compiled import compile_engine
 from edgecnn.runtime.drift import Glance, usual
 from edgecnn.runtime.engines.ort import open_graph
-from edgecnn.runtime.model import Model, load
+from edgecnn.runtime.loading import load
+from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Image
 from edgecnn.runtime.results import cosine, is_map
 

@@ -24,7 +24,8 @@ from edgecnn.profiling.statistics import (
     wilson_interval,
 )
 from edgecnn.runtime.classes import TOP, best_classes, images_a_run
-from edgecnn.runtime.model import Model, load
+from edgecnn.runtime.loading import load
+from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Tensor
 
 Progress = Callable[[int, int], None]

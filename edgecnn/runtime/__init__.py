@@ -13,7 +13,8 @@ A detector's `model(image)` gives boxes in the frame's own pixels, with scores a
 from edgecnn.runtime.camera import Camera
 from edgecnn.runtime.detections import Detections
 from edgecnn.runtime.frames import Frame
-from edgecnn.runtime.model import Model, load
+from edgecnn.runtime.loading import load
+from edgecnn.runtime.model import Model
 from edgecnn.runtime.native import build_helper
 from edgecnn.runtime.preprocess import preprocess
 from edgecnn.runtime.results import Classification, Embedding, Label, Segmentation

@@ -9,7 +9,7 @@ from typing import Any
 from edgecnn.contract import Contract
 from edgecnn.errors import DataError
 from edgecnn.runtime.facts import emulator
-from edgecnn.runtime.model import load
+from edgecnn.runtime.loading import load
 from edgecnn.runtime.preprocess import Image
 
 MAX_VALUES = 4_000_000

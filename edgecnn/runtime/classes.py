@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from edgecnn.contract import Contract
 from edgecnn.errors import ModelError, UsageError
 from edgecnn.runtime.facts import cpu_flags, emulator
-from edgecnn.runtime.model import Model, load
+from edgecnn.runtime.loading import load
+from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Tensor
 from edgecnn.runtime.results import probabilities
 from edgecnn.runtime.visits import Reply

@@ -45,7 +45,11 @@ class Verification:
 
 
 def make_golden(images: Iterable[Image], answer: Answer, *, precision: str, top: int = 5) -> Golden:
-    """Take the image whose best class leads by most: the one least likely to flip by rounding."""
+    """Take the image whose best class leads by most: the one least likely to flip by rounding.
+
+    In the output's own units: what rounding adds is about as large for an image whose outputs lie
+    close together, and there it would be a larger share of them.
+    """
     image, output = max(
         ((image, answer(image).ravel()) for image in images), key=lambda pair: _lead(pair[1])
     )
@@ -96,8 +100,8 @@ def verify(golden: Golden, answer: Answer, *, same_best: bool = True) -> Verific
 
 
 def _lead(output: NDArray[Any]) -> float:
-    """How far the best output is ahead of the second, in spreads."""
+    """How far the best output is ahead of the second."""
     if output.size < 2:
         return 0.0
     second, first = np.sort(output)[-2:]
-    return float((first - second) / (output.max() - output.min() + 1e-12))
+    return float(first - second)

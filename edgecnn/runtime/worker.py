@@ -29,8 +29,9 @@ from edgecnn.runtime import native
 from edgecnn.runtime.energy import find_meters
 from edgecnn.runtime.facts import core_count, emulator
 from edgecnn.runtime.layers import layer_times
+from edgecnn.runtime.loading import load
 from edgecnn.runtime.measure import Run, warm_up
-from edgecnn.runtime.model import Model, load
+from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Given, Tensor
 from edgecnn.runtime.usage import peak_rss_bytes
 from edgecnn.runtime.visits import Reply, Visits

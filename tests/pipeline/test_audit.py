@@ -17,11 +17,6 @@ from tests import requirements, toy
 from tests.graph.test_qdq import quantized
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
 def audited(
     model: ModelProto, folder: Path, *, engine: str = "onnxruntime", step: dict[str, Any]
 ) -> Audit:

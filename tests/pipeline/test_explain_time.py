@@ -15,11 +15,6 @@ from tests import requirements, toy
 from tests.graph.test_qdq import quantized
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
 def explained(model: ModelProto, folder: Path, *, engine: str = "onnxruntime") -> TimeExplanation:
     onnx.save(model, folder / "net.onnx")
     options = TimeOptions(

@@ -31,6 +31,15 @@ for _ in range(2):
     print(graph, opened.count(sys.argv[1]))
 """
 
+# Loads a model, runs it, and tells whether its engine was built.
+STARTED = """
+import sys
+from edgecnn.runtime import load
+with load(sys.argv[1], engine="onnxruntime", threads=1) as model:
+    model.warm_up()
+    print(model.facts["graph"])
+"""
+
 
 def test_large_weights_lie_beside_the_graph_and_are_mapped(tmp_path: Path) -> None:
     net = toy.Net()
@@ -67,3 +76,12 @@ def test_a_second_start_neither_reads_nor_walks_the_file(tmp_path: Path) -> None
     assert first.startswith("built ")
     assert first != "built 0"
     assert second == "cached 0"
+
+
+@pytest.mark.slow
+def test_of_ten_processes_that_start_at_once_one_builds_and_all_run(tmp_path: Path) -> None:
+    file = write_color_net(tmp_path / "net.onnx")
+    command = [sys.executable, "-c", STARTED, str(file)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(10)]
+    said = [process.communicate()[0].strip() for process in started]
+    assert sorted(said) == ["built", *["cached"] * 9]

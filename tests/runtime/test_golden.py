@@ -22,6 +22,16 @@ def test_the_picture_whose_best_class_leads_by_most_is_taken() -> None:
     assert verify(golden, sure_of_bright).passed
 
 
+def test_a_lead_counts_in_the_outputs_own_units() -> None:
+    """A picture that stirs nothing leads by most of its spread, and any rounding changes that."""
+
+    def stirred_by_bright(image: Image) -> np.ndarray:
+        return np.array([1.0, 0.0]) * 0.01 if image.mean() < 150 else np.array([5.0, 2.0, 0.0])
+
+    golden = make_golden(PICTURES, stirred_by_bright, precision="int8")
+    assert (golden_image(golden) == 200).all()
+
+
 def test_another_best_within_the_tolerance_fails_a_class_and_not_a_map() -> None:
     golden = make_golden(PICTURES[:1], lambda _: np.array([1.0, 0.999, 0.0]), precision="int8")
     swapped = np.array([0.999, 1.0, 0.0])

@@ -24,11 +24,6 @@ from tests.profiling.toys import color_picture, write_color_net
 WEIGHTED = ("Conv", "Gemm")
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture(params=["onnxruntime", "openvino"])
 def engine(request: pytest.FixtureRequest) -> str:
     if request.param == "openvino":

@@ -5,61 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import ModelProto
 
 from edgecnn.contract import Contract, Preprocess, TensorSpec
 from edgecnn.errors import EngineError, ModelError
 from edgecnn.onnxfile import model_sha256
 from edgecnn.pipeline.audit import audit
 from edgecnn.runtime import cache, load
-from edgecnn.runtime.compiled import Compiled, compile_engine, open_engine
 from edgecnn.runtime.correctness import least_sqnr_db
-from edgecnn.runtime.engines.base import Engine
 from edgecnn.runtime.layers import layer_times, layers_of
 from tests import requirements, toy
 from tests.graph.test_qdq import quantized
 from tests.profiling.toys import SIDE, color_picture, write_color_net
+from tests.runtime.opening import compiled, farthest, opened, saved
 
 TARGETS = ("onnxruntime-x86", "onnxruntime-arm", "openvino", "tensorrt")
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def installed() -> None:
     requirements.litert()
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
-def saved(model: ModelProto, folder: Path) -> Path:
-    onnx.save(model, folder / "net.onnx")
-    return folder / "net.onnx"
-
-
-def opened(path: Path, engine: str = "litert", *, threads: int = 1) -> Engine:
-    return open_engine(path, engine=engine, sha256=model_sha256(path), threads=threads)
-
-
-def compiled(path: Path) -> Compiled:
-    return compile_engine(path, engine="litert", sha256=model_sha256(path))
-
-
-def farthest(path: Path) -> float:
-    """The largest difference to ONNX Runtime, as a share of the outputs' spread."""
-    ours, theirs = opened(path), opened(path, "onnxruntime")
-    worst = 0.0
-    for image in toy.images(8, seed=5)():
-        wanted = theirs.run({"image": image})["logits"]
-        given = ours.run({"image": image})["logits"]
-        worst = max(worst, float(np.abs(given - wanted).max() / np.ptp(wanted)))
-        assert given.argmax() == wanted.argmax()
-    ours.close()
-    return worst
 
 
 @pytest.mark.parametrize("net", toy.NETS)
 def test_fp32_answers_as_onnxruntime_does(net: str, tmp_path: Path) -> None:
-    assert farthest(saved(toy.NETS[net](), tmp_path)) < 1e-5
+    assert farthest(saved(toy.NETS[net](), tmp_path), "litert") < 1e-5
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -68,12 +38,12 @@ def test_int8_for_any_engine_answers_as_onnxruntime_does(
     net: str, target: str, tmp_path: Path
 ) -> None:
     """What a file of a few layers may differ by: a golden check's share, 0.05 of the spread."""
-    assert farthest(saved(quantized(toy.NETS[net](), target=target), tmp_path)) < 0.05
+    assert farthest(saved(quantized(toy.NETS[net](), target=target), tmp_path), "litert") < 0.05
 
 
 def test_the_facts_say_what_runs_where(tmp_path: Path) -> None:
     path = saved(quantized(toy.residual()), tmp_path)
-    engine = opened(path, threads=2)
+    engine = opened(path, "litert", threads=2)
     assert engine.facts["engine"].startswith("litert ")
     assert engine.facts["provider"].startswith("XNNPACK (nodes: ")
     assert "own kernels" not in engine.facts["provider"]
@@ -86,30 +56,30 @@ def test_what_xnnpack_does_not_take_is_counted_and_named(tmp_path: Path) -> None
     net = toy.Net()
     maps = net.node("LRN", net.conv("image", 8), size=5)
     path = saved(net.model(net.head(maps)), tmp_path)
-    told = opened(path).facts["provider"]
+    told = opened(path, "litert").facts["provider"]
     assert told.endswith("LiteRT's own kernels (nodes: 1: LOCAL_RESPONSE_NORMALIZATION)")
 
 
 def test_the_model_is_written_once_and_runs_with_any_threads(tmp_path: Path) -> None:
     path = saved(toy.plain(), tmp_path)
-    first, second = opened(path), opened(path, threads=2)
+    first, second = opened(path, "litert"), opened(path, "litert", threads=2)
     assert (first.facts["graph"], second.facts["graph"]) == ("built", "cached")
-    assert not compiled(path).built
-    assert compiled(path).graph.read_bytes()[4:8] == b"TFL3"
+    assert not compiled(path, "litert").built
+    assert compiled(path, "litert").graph.read_bytes()[4:8] == b"TFL3"
     assert cache.entries()[0].about.startswith("net.onnx for litert 2")
 
 
 def test_a_damaged_model_is_written_again(tmp_path: Path) -> None:
     path = saved(toy.plain(), tmp_path)
-    graph = compiled(path).graph
+    graph = compiled(path, "litert").graph
     stamp = graph.stat()
     graph.write_bytes(b"\0" * stamp.st_size)
     about = graph.with_name("about.json")
     then, now = str(stamp.st_mtime_ns), str(graph.stat().st_mtime_ns)
     about.write_text(about.read_text().replace(then, now))
-    assert not compiled(path).built, "the cache believes in it"
-    assert opened(path).facts["graph"] == "built"
-    assert farthest(path) < 1e-5
+    assert not compiled(path, "litert").built, "the cache believes in it"
+    assert opened(path, "litert").facts["graph"] == "built"
+    assert farthest(path, "litert") < 1e-5
 
 
 def test_without_room_for_a_cache_it_runs_from_memory(
@@ -117,7 +87,7 @@ def test_without_room_for_a_cache_it_runs_from_memory(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "file" / "cache"))
-    engine = opened(saved(toy.plain(), tmp_path))
+    engine = opened(saved(toy.plain(), tmp_path), "litert")
     assert engine.facts["graph"].startswith("not cached: ")
     assert np.isfinite(engine.run({"image": next(toy.images(1)())})["logits"]).all()
 
@@ -140,12 +110,12 @@ def test_open_batches_run_one_image_at_a_time(tmp_path: Path) -> None:
 def test_nothing_but_ours_is_written_to_the_terminal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    opened(saved(toy.plain(), tmp_path)).close()
+    opened(saved(toy.plain(), tmp_path), "litert").close()
     assert capfd.readouterr() == ("", "")
 
 
 def test_an_input_that_does_not_fit_is_litert_s_error_in_our_words(tmp_path: Path) -> None:
-    engine = opened(saved(toy.plain(), tmp_path))
+    engine = opened(saved(toy.plain(), tmp_path), "litert")
     for wrong in (np.zeros((1, 3, 8, 8), np.float32), np.zeros((1, 3, 16, 16), np.float64)):
         with pytest.raises(EngineError, match="litert failed: Cannot set tensor"):
             engine.run({"image": wrong})
@@ -155,10 +125,10 @@ def test_a_file_that_is_not_written_as_tflite_is_refused_by_its_node(tmp_path: P
     model = toy.plain()
     model.graph.node[0].op_type = "Abacus"
     with pytest.raises(EngineError, match="litert: Abacus 'conv_0' is not written as TFLite"):
-        opened(saved(model, tmp_path))
+        opened(saved(model, tmp_path), "litert")
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(ModelError, match="not an ONNX file"):
-        opened(tmp_path / "text.onnx")
+        opened(tmp_path / "text.onnx", "litert")
     assert not cache.entries()
 
 

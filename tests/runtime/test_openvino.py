@@ -7,51 +7,22 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import ModelProto
 
 from edgecnn.errors import EngineError, ModelError
 from edgecnn.graph.quantize import quantize_model
-from edgecnn.onnxfile import model_sha256
 from edgecnn.runtime import cache, load
-from edgecnn.runtime.compiled import Compiled, compile_engine, open_engine
 from edgecnn.runtime.engines.base import Engine
 from tests import requirements, toy
 from tests.profiling.toys import color_picture, write_color_net
+from tests.runtime.opening import compiled, farthest, opened, saved
 
 ROUNDING_OF_BF16 = 2**-9
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def installed() -> None:
     requirements.openvino()
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
-def saved(model: ModelProto, folder: Path) -> Path:
-    onnx.save(model, folder / "net.onnx")
-    return folder / "net.onnx"
-
-
-def opened(path: Path, engine: str = "openvino", *, threads: int = 1) -> Engine:
-    return open_engine(path, engine=engine, sha256=model_sha256(path), threads=threads)
-
-
-def compiled(path: Path, engine: str = "openvino") -> Compiled:
-    return compile_engine(path, engine=engine, sha256=model_sha256(path))
-
-
-def farthest(path: Path, engine: str) -> float:
-    """The largest difference to ONNX Runtime, as a share of the outputs' spread."""
-    ours, theirs = opened(path, engine), opened(path, "onnxruntime")
-    worst = 0.0
-    for image in toy.images(8, seed=5)():
-        wanted = theirs.run({"image": image})["logits"]
-        diff = np.abs(ours.run({"image": image})["logits"] - wanted).max()
-        worst = max(worst, float(diff / np.ptp(wanted)))
-    ours.close()
-    return worst
 
 
 def in_bf16(path: Path) -> Engine:
@@ -74,7 +45,7 @@ def test_int8_answers_as_onnxruntime_does(net: str, tmp_path: Path) -> None:
 
 def test_bf16_is_computed_only_where_it_is_asked_for_and_is_called_so(tmp_path: Path) -> None:
     path = saved(toy.residual(), tmp_path)
-    assert opened(path).facts["float"] == "fp32"
+    assert opened(path, "openvino").facts["float"] == "fp32"
     assert in_bf16(path).facts["float"] == "bf16"
     assert farthest(path, "openvino-bf16") > ROUNDING_OF_BF16 / 4
 
@@ -91,13 +62,13 @@ def test_a_file_in_bf16_is_a_precision_of_its_own(tmp_path: Path) -> None:
 
 def test_the_blob_is_built_once_and_runs_with_any_threads(tmp_path: Path) -> None:
     path = saved(toy.plain(), tmp_path)
-    first = opened(path, threads=1)
-    second = opened(path, threads=2)
+    first = opened(path, "openvino", threads=1)
+    second = opened(path, "openvino", threads=2)
     assert (first.facts["graph"], second.facts["graph"]) == ("built", "cached")
     assert (first.facts["threads"], second.facts["threads"]) == ("1", "2")
-    assert not compiled(path).built
+    assert not compiled(path, "openvino").built
     assert cache.entries()[0].about.startswith("net.onnx for openvino 20")
-    assert compiled(path, "openvino-bf16").folder != compiled(path).folder
+    assert compiled(path, "openvino-bf16").folder != compiled(path, "openvino").folder
 
 
 def test_a_damaged_blob_is_built_again(tmp_path: Path) -> None:
@@ -106,7 +77,7 @@ def test_a_damaged_blob_is_built_again(tmp_path: Path) -> None:
     def nonsense(folder: Path) -> None:
         (folder / "model.blob").write_bytes(b"not what OpenVINO writes")
 
-    folder = compiled(path).folder
+    folder = compiled(path, "openvino").folder
     whole = (folder / "about.json").read_text()
     nonsense(folder)
     stamp = (folder / "model.blob").stat()
@@ -115,8 +86,8 @@ def test_a_damaged_blob_is_built_again(tmp_path: Path) -> None:
         f'"model.blob": [{stamp.st_size}, {stamp.st_mtime_ns}]}}}}',
     )
     (folder / "about.json").write_text(document)
-    assert not compiled(path).built, "the cache believes in it"
-    assert opened(path).facts["graph"] == "built"
+    assert not compiled(path, "openvino").built, "the cache believes in it"
+    assert opened(path, "openvino").facts["graph"] == "built"
     assert farthest(path, "openvino") < 1e-5
 
 
@@ -126,7 +97,7 @@ def test_without_room_for_a_cache_the_file_itself_is_compiled(
     path = saved(toy.plain(), tmp_path)
     (tmp_path / "file").touch()
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "file"))
-    assert opened(path).facts["graph"].startswith("not cached: ")
+    assert opened(path, "openvino").facts["graph"].startswith("not cached: ")
     assert farthest(path, "openvino") < 1e-5
 
 
@@ -155,7 +126,7 @@ def test_an_answer_is_not_overwritten_by_the_next(tmp_path: Path) -> None:
 
 
 def test_a_tensor_that_does_not_fit_is_told_in_one_line(tmp_path: Path) -> None:
-    engine = opened(saved(toy.plain(), tmp_path))
+    engine = opened(saved(toy.plain(), tmp_path), "openvino")
     for wrong in (np.zeros((1, 3, 8, 8), np.float32), np.zeros((1, 3, 16, 16), np.float64)):
         with pytest.raises(EngineError, match=r"openvino failed: (Can't set|ParameterMismatch)"):
             engine.run({"image": wrong})
@@ -166,10 +137,10 @@ def test_a_file_that_openvino_refuses_is_named(tmp_path: Path) -> None:
     model.graph.node[0].op_type = "Abacus"
     path = saved(model, tmp_path)
     with pytest.raises(ModelError, match=r"net.onnx: openvino .* cannot load it"):
-        opened(path)
+        opened(path, "openvino")
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(ModelError, match="not an ONNX file"):
-        opened(tmp_path / "text.onnx")
+        opened(tmp_path / "text.onnx", "openvino")
 
 
 def test_nobody_is_told_that_openvino_was_imported(tmp_path: Path) -> None:

@@ -26,11 +26,6 @@ CPU = Provider("cpu", "CPUExecutionProvider")
 IDLE = Provider("azure", "AzureExecutionProvider")
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
     onnx.save(toy.residual(), tmp_path / "net.onnx")

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import TensorProto, helper
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
 from edgecnn.errors import EngineError, ModelError, UsageError
@@ -21,6 +20,7 @@ from edgecnn.runtime.compiled import compile_engine, open_engine
 from edgecnn.runtime.engines.plan_file import read_plan_header
 from edgecnn.runtime.engines.trt_build import BuildOptions, build_plan, workspace_ladder
 from tests import requirements, toy
+from tests.runtime.opening import saved
 
 AHEAD = BuildOptions(compute_capabilities=(86,))
 
@@ -28,17 +28,6 @@ AHEAD = BuildOptions(compute_capabilities=(86,))
 @pytest.fixture(scope="module")
 def rtx() -> Any:
     return requirements.tensorrt_rtx()
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
-
-
-def saved(model: ModelProto, folder: Path) -> Path:
-    path = folder / "net.onnx"
-    onnx.save(model, path)
-    return path
 
 
 def compiled(path: Path, *capabilities: int, engine: str = "tensorrt-rtx") -> tuple[Path, bool]:

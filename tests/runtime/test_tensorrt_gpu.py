@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto
 
 from edgecnn.errors import EngineError
 from edgecnn.graph.half import halve_model
-from edgecnn.onnxfile import model_sha256
-from edgecnn.runtime.compiled import compile_engine, open_engine
-from edgecnn.runtime.engines.base import Engine
 from edgecnn.runtime.engines.cuda import Cuda, find_gpu
 from edgecnn.runtime.engines.trt_build import MAX_BATCH
 from tests import requirements, toy
+from tests.runtime.opening import compiled, opened, saved
 from tests.runtime.test_tensorrt import symmetric_int8
 
 pytestmark = pytest.mark.gpu
@@ -36,16 +33,6 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         pytest.skip(f"{request.param} is not installed")
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
     return str(request.param)
-
-
-def saved(model: ModelProto, folder: Path) -> Path:
-    path = folder / "net.onnx"
-    onnx.save(model, path)
-    return path
-
-
-def opened(path: Path, engine: str) -> Engine:
-    return open_engine(path, engine=engine, sha256=model_sha256(path), threads=1)
 
 
 def farthest(path: Path, engine: str, reference: Path) -> float:
@@ -105,14 +92,14 @@ def test_the_second_start_builds_nothing(engine: str, tmp_path: Path) -> None:
     second = opened(path, engine)
     assert second.facts["graph"] == "cached"
     second.close()
-    assert not compile_engine(path, engine=engine, sha256=model_sha256(path)).built
+    assert not compiled(path, engine).built
 
 
 def test_a_plan_that_is_damaged_behind_its_header_is_built_again(
     engine: str, tmp_path: Path
 ) -> None:
     path = saved(toy.plain(), tmp_path)
-    plan = compile_engine(path, engine=engine, sha256=model_sha256(path)).graph
+    plan = compiled(path, engine).graph
     plan.write_bytes(plan.read_bytes()[:64])
     ours = opened(path, engine)
     assert ours.facts["graph"] == "built"

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from edgecnn.contract import TensorSpec
 from edgecnn.errors import ModelError
-from edgecnn.onnxfile import Header, read_header
+from edgecnn.onnxfile import read_header
+from edgecnn.onnxheader import Header
 from edgecnn.protobuf import Field, MalformedError, by_number, decode, fields, integers, mapped
 
 Array = NDArray[Any]
