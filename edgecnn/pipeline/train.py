@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from edgecnn.training.schedule import Schedule
     from edgecnn.training.tuning import Course, Memory
 
-_LEAST_WORKERS = 2  # one decodes while the other waits for its file
-
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
@@ -139,9 +137,8 @@ def _course(
     data: tuple[Classified, Parts],
     augment: str | None,
 ) -> Course:
-    import torch
-
     from edgecnn.training.augmentation import AUGMENTATIONS, choose_augmentation
+    from edgecnn.training.loading import reader_threads
     from edgecnn.training.tuning import Course
 
     photos, parts = data
@@ -154,7 +151,7 @@ def _course(
         tune=tune,
         schedule=dataclasses.replace(schedule, mixup=augmentation.mixup),
         augmentation=augmentation,
-        workers=max(_LEAST_WORKERS, torch.get_num_threads()),
+        workers=reader_threads(),
     )
 
 

@@ -19,6 +19,7 @@ from edgecnn.runtime.preprocess import Image, preprocess, resized, settled, uncr
 from edgecnn.training.augmentation import NONE, Augmentation, augmented
 
 MAX_KEPT_BYTES = 1 << 30
+_FEWEST_READERS = 2  # one decodes while the other waits for its file
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -76,6 +77,11 @@ class Photos:
         if len(self._kept) < self._most_kept:
             self._kept[place] = pixels
         return pixels
+
+
+def reader_threads() -> int:
+    """How many threads read photos: as many as PyTorch computes with, two at least."""
+    return max(_FEWEST_READERS, torch.get_num_threads())
 
 
 def in_parallel(
