@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import claims
 from edgecnn.graph.fold import fold
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.observe import observe
@@ -108,9 +109,7 @@ def measured(tool: str, folder: str | None, count: int) -> Run:
 
 def told(claim: str, value: float, most: float) -> bool:
     """Say whether a claim holds."""
-    held = value <= most
-    print(f"claim: {claim} {value:.3g}, at most {most:g}: {'holds' if held else 'DOES NOT HOLD'}")
-    return held
+    return claims.told(f"{claim} {value:.3g}, at most {most:g}", value <= most)
 
 
 def bench(folder: str | None) -> bool:

@@ -26,6 +26,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from benchmarks import claims
 from benchmarks.networks import OUTPUT, files
 from benchmarks.preprocess import MEAN, STD, interval, timed_rounds
 from edgecnn.datasets.natural import natural_images
@@ -85,10 +86,7 @@ def main(rounds: int) -> bool:
         if name not in LOOPS
     }
     held = ratios["onnxruntime", LOOPS[0]] <= MOST
-    print(
-        f"claim: at most {MOST} of the loop with {LOOPS[0]}: {'holds' if held else 'DOES NOT HOLD'}"
-    )
-    return held
+    return claims.told(f"at most {MOST} of the loop with {LOOPS[0]}", held)
 
 
 def told(times: dict[str, list[float]], name: str, loop: str) -> float:

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.claims import told
 from benchmarks.networks import OUTPUT, files
 from tests.devices.arm_board import arm_board
 from tests.devices.loopback import make_device, serve
@@ -41,8 +42,8 @@ def profiled(paths: Sequence[Path], device: str, *, sends: bool = False) -> floa
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     taken_s = time.monotonic() - started_s
-    told = "sent" if sends else "already there"
-    assert device == "local" or done.stdout.count(f"   {told}\n") == len(paths), done.stdout
+    state = "sent" if sends else "already there"
+    assert device == "local" or done.stdout.count(f"   {state}\n") == len(paths), done.stdout
     return taken_s
 
 
@@ -60,13 +61,12 @@ def on_loopback(paths: Sequence[Path], pairs: int) -> bool:
             rows.append((taken_s["local"], taken_s[board.name]))
     here_s, there_s = np.array(rows).T
     more_s = there_s - here_s
-    held = bool(np.median(more_s) < MOST_S)
-    print(
+    return told(
         f"{np.median(here_s):.1f} s here, {np.median(there_s):.1f} s over ssh; over ssh it takes"
         f" {np.median(more_s):.1f} s longer ({more_s.min():.1f} to {more_s.max():.1f},"
-        f" {pairs} pairs): {'holds' if held else 'DOES NOT HOLD'}"
+        f" {pairs} pairs)",
+        bool(np.median(more_s) < MOST_S),
     )
-    return held
 
 
 def on_emulated(paths: Sequence[Path]) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 from edgecnn.contract import Contract
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.devices.find import open_device
-from edgecnn.devices.fleet import open_fleet
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.pipeline.proof import uncached
-from edgecnn.pipeline.scheduler import Scheduler
+from edgecnn.pipeline.scheduler import Scheduler, fleet_of
 from edgecnn.profiling.accuracy import Predictions, evaluate_model
 from edgecnn.profiling.elsewhere import Subject, evaluate_elsewhere
 from edgecnn.profiling.fleet import predictions_of_fleet
@@ -44,12 +43,9 @@ def answering(where: Where, narrator: Narrator) -> Answering:
         with narrator.progress("evaluate") as progress:
             subject = Subject(path, contract, where.engine)
             if where.scheduler is not None:
-                there = where.scheduler
-                with open_fleet(there.address, plain=there.plain, tell=narrator.warn) as fleet:
-                    fleet.check([there.kind])
-                    found = predictions_of_fleet(
-                        fleet, there.kind, [subject], images, progress=progress
-                    )
+                kind = where.scheduler.kind
+                with fleet_of(where.scheduler, tell=narrator.warn) as fleet:
+                    found = predictions_of_fleet(fleet, kind, [subject], images, progress=progress)
                 return found[path]
             if not where.is_here:
                 with open_device(where.device) as device:

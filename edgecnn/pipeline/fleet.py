@@ -20,7 +20,7 @@ from edgecnn.pipeline.measure import (
     inputs_of,
 )
 from edgecnn.pipeline.narrator import Narrator
-from edgecnn.pipeline.scheduler import Scheduler
+from edgecnn.pipeline.scheduler import Scheduler, fleet_of
 from edgecnn.pipeline.several import Several
 from edgecnn.profiling.accuracy import Predictions
 from edgecnn.profiling.elsewhere import Subject
@@ -78,8 +78,7 @@ def evaluate_on_fleet(
 
     Raises DeviceError, too, where the fleet fails or its workers are not alike.
     """
-    with open_fleet(scheduler.address, plain=scheduler.plain, tell=narrator.warn) as fleet:
-        fleet.check([scheduler.kind])
+    with fleet_of(scheduler, tell=narrator.warn) as fleet:
         answer = partial(_answers, fleet, scheduler.kind, narrator)
         return evaluated(files, options, narrator, answer=answer)
 

@@ -18,7 +18,7 @@ from edgecnn.graph.sensitivity import TOGETHER, LayerError, Pair, Ranking, sensi
 from edgecnn.graph.tally import Sums, parse_sums
 from edgecnn.graph.wiring import FloatArray
 from edgecnn.pipeline.narrator import Narrator
-from edgecnn.pipeline.scheduler import Scheduler
+from edgecnn.pipeline.scheduler import Scheduler, fleet_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -31,8 +31,8 @@ def ranking_on(scheduler: Scheduler | None, narrator: Narrator) -> Ranking:
     """
     if scheduler is None:
         return sensitivity
-    with open_fleet(scheduler.address, plain=scheduler.plain) as fleet:
-        fleet.check([scheduler.kind])
+    with fleet_of(scheduler):
+        pass
     return partial(_on_fleet, scheduler, narrator)
 
 

@@ -12,7 +12,7 @@ import contextlib
 import ctypes
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -96,9 +96,8 @@ class Rails:
         self._joules = None if then_w is None else joules
 
     def _watts(self) -> float | None:
-        told = [rail_mw(rail) for rail in self._rails]
-        known = [milliwatts for milliwatts in told if milliwatts is not None]
-        return sum(known) / 1e3 if len(known) == len(told) else None
+        milliwatts = total(rail_mw(rail) for rail in self._rails)
+        return None if milliwatts is None else milliwatts / 1e3
 
 
 class Nvml:
@@ -126,6 +125,13 @@ class Nvml:
         value, ask = ctypes.c_ulonglong(), self._library.nvmlDeviceGetTotalEnergyConsumption
         failed = ask(self._handle, ctypes.byref(value))
         return None if failed else value.value
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """All together; None where one of them is not known, or there are none."""
+    given = tuple(values)
+    known = [value for value in given if value is not None]
+    return sum(known) if known and len(known) == len(given) else None
 
 
 def find_meters(root: Path = _ROOT, *, gpu: bool = False) -> tuple[Meter, ...] | str:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from edgecnn.errors import EdgecnnError, UsageError
-from edgecnn.runtime.energy import Meter
+from edgecnn.runtime.energy import Meter, total
 from edgecnn.runtime.measure import LOOK_RUNS, Run, measure, measure_streams, middle
 from edgecnn.runtime.state import device_state
 from edgecnn.runtime.usage import peak_rss_bytes, run_delay_ns
@@ -109,7 +109,7 @@ class Visits:
             "wall_ns": wall_ns,
             "cpu_ns": cpu_ns,
             "waited_ns": None if waited_ns is None else (run_delay_ns() or 0) - waited_ns,
-            "energy_j": self._joules(),
+            "energy_j": total(meter.stop() for meter in self._meters),
             "peak_rss_bytes": peak_rss_bytes(),
             "state": device_state(self._root),
         }
@@ -127,13 +127,8 @@ class Visits:
         started_ns = time.perf_counter_ns()
         time.sleep(seconds)
         wall_ns = time.perf_counter_ns() - started_ns
-        joules = self._joules()
+        joules = total(meter.stop() for meter in self._meters)
         return {"wall_ns": wall_ns, "energy_j": joules, "state": device_state(self._root)}
-
-    def _joules(self) -> float | None:
-        joules = [meter.stop() for meter in self._meters]
-        known = [each for each in joules if each is not None]
-        return sum(known) if known and len(known) == len(joules) else None
 
 
 def error_reply(error: EdgecnnError) -> dict[str, Any]:

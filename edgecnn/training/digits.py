@@ -16,8 +16,8 @@ from edgecnn.errors import UsageError, WeightsError
 from edgecnn.files import atomic_path
 from edgecnn.runtime.preprocess import preprocess, preprocess_batch
 from edgecnn.training.augment import Jitter
-from edgecnn.training.fit import Counter, Examples, FitOptions, accuracy, fit
-from edgecnn.training.schedule import Progress
+from edgecnn.training.fit import Examples, FitOptions, accuracy, fit
+from edgecnn.training.schedule import Counter, Progress
 from edgecnn.zoo import find
 from edgecnn.zoo.checkpoint import Identity, save_checkpoint
 from edgecnn.zoo.randomize import content_sha256

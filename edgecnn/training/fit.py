@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,9 +14,7 @@ from torch.nn import functional
 from edgecnn.errors import UsageError
 from edgecnn.training.augment import Jitter
 from edgecnn.training.layout import arrange, channels_last
-from edgecnn.training.schedule import Progress
-
-Counter = Callable[[int, int], None]
+from edgecnn.training.schedule import Counter, Progress
 
 
 @dataclass(frozen=True, slots=True)

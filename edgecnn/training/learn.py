@@ -15,10 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgecnn.training.layout import arrange, channels_last
-from edgecnn.training.schedule import Progress, Schedule
+from edgecnn.training.schedule import Counter, Progress, Schedule
 from edgecnn.zoo.blocks import head
-
-Counter = Callable[[int, int], None]
 
 _WARM_UP = 0.05  # of all steps
 _MIXUP_STREAM = 1

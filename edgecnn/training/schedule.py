@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from edgecnn.errors import FileError, UsageError
 from edgecnn.files import atomic_path
 
 Optimizer = Literal["adamw", "sgd"]
+Counter = Callable[[int, int], None]
+"""Is told how much is done, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from edgecnn.datasets.parts import Parts
 from edgecnn.errors import DataError
 from edgecnn.training.adapt import Adapted, Features, HeadAlone, Tune, freeze, set_training
 from edgecnn.training.augmentation import Augmentation
-from edgecnn.training.learn import Counter, Epoch, Learner, class_weights
+from edgecnn.training.learn import Epoch, Learner, class_weights
 from edgecnn.training.lessons import (
     FeatureFile,
     FeatureLessons,
@@ -26,7 +26,7 @@ from edgecnn.training.lessons import (
     compute_features,
 )
 from edgecnn.training.loading import Photos, batched
-from edgecnn.training.schedule import Progress, Schedule
+from edgecnn.training.schedule import Counter, Progress, Schedule
 from edgecnn.zoo.blocks import head
 
 _JUDGED_BATCH = 16
