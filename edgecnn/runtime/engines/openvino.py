@@ -124,7 +124,7 @@ class OpenvinoEngine:
             for index, value in enumerate(held):
                 tensor = self._openvino.Tensor(value, shared_memory=True)
                 self._request.set_input_tensor(index, tensor)
-            self._request.infer()
+            self._request.infer(share_outputs=True)  # else it copies all of them, for nobody
         except RuntimeError as error:
             raise EngineError(
                 f"{self.name} failed: {_reason(error)}",
