@@ -85,7 +85,7 @@ def find_links(model: ModelProto, plan: Plan) -> tuple[Link, ...]:
     """The places of a folded model whose channels may be scaled."""
     edges = wiring(model)
     found: dict[str, Link] = {}
-    for layer in plan.layers:
+    for layer in (plan.stem, *plan.layers) if plan.stem else plan.layers:
         link = _link(edges, plan, layer)
         if link is not None:
             found.setdefault(link.between, link)

@@ -8,10 +8,13 @@ one module are told apart by a number, in the order in which they run.
 from __future__ import annotations
 
 import ast
+import difflib
 from collections.abc import Collection, Iterable
 
 import onnx
 from onnx import ModelProto, NodeProto
+
+from edgecnn.errors import UsageError
 
 Segments = tuple[str, ...]
 
@@ -165,3 +168,14 @@ def strip_notes(model: ModelProto) -> None:
         part.ClearField("doc_string")
         if hasattr(part, "metadata_props"):
             del part.metadata_props[:]
+
+
+def check_names(model: ModelProto, layers: Iterable[str]) -> None:
+    """Raise UsageError, with the nearest name there is, for a layer that a model does not have."""
+    names = [node.name for node in model.graph.node]
+    for name in layers:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+            raise UsageError(
+                f"there is no layer {name!r} to keep in float", hint=f"did you mean {near[0]!r}?"
+            )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onnx import ModelProto, NodeProto, TensorProto
 
-from edgecnn.errors import GraphError, UsageError
-from edgecnn.graph.activation import FUNCTIONS, Limits, bounds, bounds_behind
+from edgecnn.errors import GraphError
+from edgecnn.graph.activation import FUNCTIONS, Limits, bounds, bounds_behind, bounds_of
 from edgecnn.graph.fold import channel_axis
 from edgecnn.graph.integers import INT8, UINT8, Integers
+from edgecnn.graph.names import check_names
 from edgecnn.graph.sharing import find_shared, unevenly_bounded
 from edgecnn.graph.shift import find_shifted, is_unpadded
+from edgecnn.graph.stem import is_float_stem, stem_output
 from edgecnn.graph.targets import Target
 from edgecnn.graph.wiring import Wiring, attribute, wiring
 
@@ -54,6 +55,8 @@ class Plan:
     """What the activation function of a layer or a sum bounds a tensor to."""
     answers: frozenset[str]
     """What no layer reads any more: cutting off the largest values there costs the top class."""
+    stem: Layer | None = None
+    """The first layer where it stays in float since it is faster so: its channels may be scaled."""
     shifted: frozenset[str] = frozenset()
     """Tensors stored less a constant, so that zero point 0 wastes no negative half on them."""
     activations: Integers = UINT8
@@ -79,9 +82,11 @@ def make_plan(model: ModelProto, target: Target, *, keep_float: Collection[str] 
 
     Raises UsageError where `keep_float` names no node, GraphError where nothing can be quantized.
     """
-    _check_names(model, keep_float)
+    check_names(model, keep_float)
     planner = _Planner(wiring(model), target, frozenset(keep_float))
     plan = planner.plan(list(model.graph.node))
+    if not plan.layers and target.float_stem:
+        return make_plan(model, replace(target, float_stem=False), keep_float=keep_float)
     if not plan.layers:
         raise GraphError(
             "no layer can be quantized: there is no Conv or Gemm with constant weights in float32",
@@ -117,6 +122,8 @@ class _Planner:
             dropped = {k: act for k, act in functions.items() if act.output[0] in shifted}
         else:
             dropped = functions
+        stem = next((self._stem(node) for node in nodes if self._is_float_stem(node)), None)
+        bounded = [act.output[0] for act in functions.values()] + ([stem.output] if stem else [])
         quantized = dict.fromkeys(name for node in chosen for name in self._quantized_by(node))
         return Plan(
             layers=layers,
@@ -125,8 +132,9 @@ class _Planner:
             dropped=frozenset(act.name for act in dropped.values()),
             tensors=tuple(quantized),
             shared=shared,
-            limits={act.output[0]: bounds(act, self._edges) for act in functions.values()},
+            limits={name: found for name in bounded if (found := bounds_of(name, self._edges))},
             answers=self._answers().intersection(quantized),
+            stem=stem,
             shifted=shifted,
             activations=self._target.activations,
         )
@@ -135,7 +143,7 @@ class _Planner:
         if node.name in self._keep_float:
             return False
         if node.op_type in self._target.layers:
-            return self._is_plain_layer(node)
+            return self._is_plain_layer(node) and not self._is_float_stem(node)
         if node.op_type in self._target.computed:
             computed = all(name not in self._edges.constants for name in node.input)
             return computed and any(self._from_integers(name) for name in node.input)
@@ -225,6 +233,12 @@ class _Planner:
         yield output
         yield from node.output[1:]
 
+    def _is_float_stem(self, node: NodeProto) -> bool:
+        return is_float_stem(node, self._edges, self._target)
+
+    def _stem(self, node: NodeProto) -> Layer:
+        return replace(self._layer(node), output=stem_output(node, self._edges))
+
     def _layer(self, node: NodeProto) -> Layer:
         rank = len(self._edges.shape(node.input[1]))
         return Layer(
@@ -292,13 +306,3 @@ class _Planner:
             movers={name for name in self._integers if self._nodes[name].op_type in moves},
             shared=shared,
         )
-
-
-def _check_names(model: ModelProto, keep_float: Collection[str]) -> None:
-    names = [node.name for node in model.graph.node]
-    for name in keep_float:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-            raise UsageError(
-                f"there is no layer {name!r} to keep in float", hint=f"did you mean {near[0]!r}?"
-            )

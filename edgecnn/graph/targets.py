@@ -38,6 +38,8 @@ class Target:
     """An Add takes what one layer before it gives as floats and becomes a part of that layer."""
     equal_scales: bool = False
     """A Concat wants its inputs and its output at one scale."""
+    float_stem: bool = False
+    """A narrow first convolution that halves the image is faster in float."""
     shifts: bool = False
     """What only unpadded layers read may be stored less a constant, which their biases return."""
 
@@ -70,24 +72,28 @@ _X86 = Target(
     carried=_CARRIED,
     # A mean over integers is finer than one of them: as an answer it stays in float.
     float_output=frozenset({"Gemm", "MatMul", "GlobalAveragePool"}),
+    float_stem=True,
 )
 _X86_AVX2 = replace(
     _X86,
     name="onnxruntime-x86-avx2",
     description="onnxruntime on x86-64 without VNNI (U8S8, 7-bit weights)",
     weight_bits=7,
+    float_stem=False,
 )
 _ARM = replace(
     _X86,
     name="onnxruntime-arm",
     description="onnxruntime on 64-bit Arm (S8S8)",
     activations=INT8,
+    float_stem=False,
 )
 _OPENVINO = replace(
     _X86,
     name="openvino",
     description="OpenVINO on x86-64 (U8S8)",
     computed=_COMPUTED - {"LeakyRelu", "Sigmoid"},
+    float_stem=False,
 )
 # https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html,
 # "Q/DQ Placement Recommendations": inputs of layers with weights are quantized, their outputs only

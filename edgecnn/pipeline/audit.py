@@ -13,6 +13,8 @@ from edgecnn.graph.load import load_onnx
 from edgecnn.graph.origins import origins
 from edgecnn.graph.plan import LAYER_OPS
 from edgecnn.graph.saturation import local_target
+from edgecnn.graph.stem import is_float_stem
+from edgecnn.graph.targets import TARGETS
 from edgecnn.graph.wiring import Wiring, wiring
 from edgecnn.onnxfile import model_sha256, read_header
 from edgecnn.pipeline.provenance import float_layers, quantize_step
@@ -105,7 +107,9 @@ def why_float(
 ) -> str:
     """Why a layer of an INT8 file is computed in float."""
     if node.name in left:
-        return "quantize left it in float"
+        target = TARGETS.get(str(step.get("target")))
+        stem = target is not None and is_float_stem(node, edges, target)
+        return "a first layer is faster so" if stem else "quantize left it in float"
     sources = [edges.producers.get(name) for name in node.input[:2]]
     if not all(source and source.op_type == "DequantizeLinear" for source in sources):
         return "float in the file"

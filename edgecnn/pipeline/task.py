@@ -14,7 +14,8 @@ from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import Ranges
 from edgecnn.graph.saturation import local_target
-from edgecnn.graph.targets import find_target
+from edgecnn.graph.stem import left_in_float
+from edgecnn.graph.targets import Target, find_target
 from edgecnn.pipeline.answering import Answering, Where, answering
 from edgecnn.pipeline.boxes import compare_boxes
 from edgecnn.pipeline.budget import Workshop, keep_budget
@@ -128,7 +129,7 @@ class Task:
         first = self._candidate(self._options.method, ranges, checkpoint=self._checkpoint)
         if self._options.finetune:
             first = self._finetuned(first)
-        _tell_steps(first, self._narrator)
+        _tell_steps(first, find_target(target_name(self._options)), self._narrator)
         if jury is None:
             return first, None
         workshop = Workshop(
@@ -234,8 +235,10 @@ def _read_ranges(path: Path) -> Ranges:
         ) from error
 
 
-def _tell_steps(quantized: Quantized, narrator: Narrator) -> None:
+def _tell_steps(quantized: Quantized, target: Target, narrator: Narrator) -> None:
     narrator.line("ranges", f"{len(quantized.ranges.by_tensor)} tensors, {quantized.ranges.method}")
+    if stem := left_in_float(quantized.model, target):
+        narrator.line("float", f"{stem}: a first layer is faster so")
     for step in quantized.steps:
         verdict = "kept" if step.kept else "dropped"
         narrator.line(step.name, f"{step.gained_db:+.1f} dB    {verdict}")
