@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from edgecnn.cli.app import INTERRUPTED
@@ -217,16 +217,48 @@ def test_a_folder_without_permission_is_told(lenet: Path) -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("said_before", ["weights", "export"])
-def test_an_interrupted_export_leaves_nothing(tmp_path: Path, said_before: str) -> None:
-    """While the network is looked at, and while its 45 MB are written."""
-    network = ("resnet18", "--weights", "random", "--size", "64")
-    export = ("export", *network, "-o", str(tmp_path / "net.onnx"))
+NETWORK = """
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 10))
+"""
+
+
+def network(folder: Path) -> str:
+    (folder / "small.py").write_text(NETWORK)
+    return "small:build"
+
+
+def large_file(folder: Path) -> str:
+    """One layer of 48 MB."""
+    weights = np.random.default_rng(0).standard_normal((1000, 3 * 64 * 64), np.float32)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 64, 64])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1000])
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["f"]),
+        helper.make_node("Gemm", ["f", "w"], ["y"], transB=1),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], [numpy_helper.from_array(weights, "w")])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), folder / "large.onnx")
+    return "large.onnx"
+
+
+@pytest.mark.parametrize(("source", "said_before"), [(network, "weights"), (large_file, "export")])
+def test_an_interrupted_export_leaves_nothing(
+    tmp_path: Path, source: Callable[[Path], str], said_before: str
+) -> None:
+    """While the network is looked at, and while its 48 MB are written."""
+    target = tmp_path / "here" / "net.onnx"
+    target.parent.mkdir()
+    said = ("--size", "64", "--mean", "0.5", "--std", "0.5")
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgecnn", *export],
+        [sys.executable, "-m", "edgecnn", "export", source(tmp_path), *said, "-o", str(target)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=tmp_path,
     )
     assert process.stdout is not None
     while not process.stdout.readline().startswith(said_before):
@@ -236,4 +268,4 @@ def test_an_interrupted_export_leaves_nothing(tmp_path: Path, said_before: str) 
     assert process.returncode == INTERRUPTED
     assert "Interrupted" in err
     assert "Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
+    assert list(target.parent.iterdir()) == []
