@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,26 +12,47 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn.cli.app import run
 from tests.cli.conftest import Edgecnn
 from tests.profiling.toys import write_color_net, write_pictures
 
 QUICK = ("--threads", "1", "--precision", "50%", "--time-limit", "1")
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
+def write_pair(folder: Path) -> tuple[Path, Path]:
     """A light file, and the same as INT8 with work to do."""
-    light = write_color_net(tmp_path / "net.onnx", provenance={"model": "net"})
+    light = write_color_net(folder / "net.onnx", provenance={"model": "net"})
     said = {"model": "net", "precision": "int8"}
-    return light, write_color_net(tmp_path / "net.int8.onnx", work=40, provenance=said)
+    return light, write_color_net(folder / "net.int8.onnx", work=40, provenance=said)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where the pair was measured once: its profile, the pictures, the engines."""
+    folder = tmp_path_factory.mktemp("measured")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGECNN_CACHE", str(folder / "cache"))
+        patch.chdir(folder)
+        labelled = write_pictures(Path("labelled"), [0, 1, 2, 3, 4, 5, 6, 7] * 2)
+        options = (*QUICK, "--data", str(labelled), "-o", "first.json", "-q")
+        assert run(["profile", *map(str, write_pair(folder)), *options]) == 0
+    return folder
 
 
 @pytest.fixture
-def saved(edgecnn: Edgecnn, pair: tuple[Path, Path]) -> Path:
-    """Their profile, with accuracy."""
-    labelled = write_pictures(Path("labelled"), [0, 1, 2, 3, 4, 5, 6, 7] * 2)
-    said = edgecnn("profile", *pair, *QUICK, "--data", labelled, "-o", "first.json", "-q")
-    assert said.code == 0, said.err
+def pair(
+    edgecnn: Edgecnn, measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """The pair, whose engines lie in the cache."""
+    monkeypatch.setenv("EDGECNN_CACHE", str(measured / "cache"))
+    return write_pair(tmp_path)
+
+
+@pytest.fixture
+def saved(edgecnn: Edgecnn, measured: Path) -> Path:
+    """The profile of the pair, with accuracy, and the pictures."""
+    shutil.copytree(measured / "labelled", "labelled")
+    shutil.copy(measured / "first.json", "first.json")
     return Path("first.json")
 
 
