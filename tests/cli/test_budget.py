@@ -19,6 +19,7 @@ from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.proof import uncached
 from tests import toy
 from tests.cli.conftest import Edgecnn
+from tests.cli.test_inspect import lines_of
 from tests.graph.culprits import coarse_layer, hopeless
 
 ROOT = Path(__file__).parents[2]
@@ -85,23 +86,36 @@ def test_a_network_that_keeps_to_it_is_left_alone(edgecnn: Edgecnn) -> None:
     assert budget["independent"] is False
 
 
-def test_the_culprit_goes_back_to_float(edgecnn: Edgecnn) -> None:
+def test_the_culprit_goes_back_to_float_and_the_file_tells_it(edgecnn: Edgecnn) -> None:
     model, culprit = coarse_layer()
     file, photos = written(model), grey_photos("photos", 160)
-    options = ("--calibration", photos, "--min-agreement", "80%")
-    said = edgecnn(*quantize(edgecnn, file, *options))
+    said = edgecnn(*quantize(edgecnn, file, "--calibration", photos, "--min-agreement", "80%"))
     assert said.code == 0, said.err
     # Prices are measured, so that on a busy machine a neighbour may go with it.
     assert re.search(rf"^float +.*{culprit}.*: \d+ % of the error", said.out, re.MULTILINE)
     assert "rounding its weights" in said.out
     assert "ms on one thread of ONNX Runtime, measured here" in said.out
     assert re.search(r"images kept aside, looked at \d times: held", said.out)
-    again = edgecnn(*quantize(edgecnn, file, *options, "--force", "--json")).document
-    assert culprit in again["float_layers"]
-    assert len(again["float_layers"]) < 4, "the others stay"
-    assert any(culprit in item["layers"] for item in again["budget"]["rescued"])
-    assert again["budget"]["int8_throughout"] < 0.8 <= again["budget"]["value"]
-    assert again["budget"]["confidence"] >= 0.975
+    step = read_contract(Path("net.int8.onnx")).provenance["steps"][-1]
+    assert culprit in step["float_layers"]
+    assert len(step["float_layers"]) < 4, "the others stay"
+    assert any(culprit in item["layers"] for item in step["budget"]["rescued"])
+    assert step["budget"]["int8_throughout"] < 0.8 <= step["budget"]["value"]
+    assert step["budget"]["confidence"] >= 0.975
+
+    shown = edgecnn("inspect", "net.int8.onnx").out
+    found = lines_of(shown)
+    assert found["calibration"].startswith("160 images of photos, sha256 ")
+    assert found["step"].startswith("quantize: for onnxruntime-")
+    assert found["step"].endswith(", effort fast")
+    assert culprit in found["  float"]
+    assert found["  check"].startswith("32 images, SQNR ")
+    assert "top-1 agreement " in found["  check"]
+    assert " dB, " in found["  worst"]
+    assert found["  budget"].startswith("top-1 agreement ")
+    assert found["  budget"].endswith("80 % wanted, on 32 images kept aside, held")
+    assert max(map(len, shown.splitlines())) <= 100
+    assert not any(word in shown for word in ("{", "sqnr_db", "source_sha256", "top1_"))
 
 
 def test_labelled_images_judge_a_drop_and_are_evaluated_once(edgecnn: Edgecnn) -> None:
@@ -135,11 +149,13 @@ def test_a_missed_budget_writes_nothing_unless_the_loss_is_accepted(edgecnn: Edg
     assert "95 % wanted: the best that was reached, with 0 layers in float" in said.err
     assert "--accept-loss" in said.err
     assert not list(Path().glob("net.int8*"))
-    accepted = edgecnn(*options, "--accept-loss")
+    accepted = edgecnn(*options, "--accept-loss", "--json")
     assert accepted.code == 0
     assert "the budget is missed" in accepted.err
     step = read_contract(Path("net.int8.onnx")).provenance["steps"][-1]
     assert step["budget"]["verdict"] == "missed"
+    told = accepted.document
+    assert (told["budget"], told["float_layers"]) == (step["budget"], step["float_layers"])
 
 
 @pytest.mark.parametrize(
@@ -195,6 +211,7 @@ def test_classes_on_the_last_axis_are_no_map(edgecnn: Edgecnn, pictures: Path) -
     assert re.search(r"^check .* top-1 agreement ", said.out, re.MULTILINE)
 
 
+@pytest.mark.slow  # what other verbs show of processes, and the tests above of a budget
 def test_as_a_process_of_its_own(tmp_path: Path) -> None:
     onnx.save(toy.plain(), tmp_path / "net.onnx")
     done = subprocess.run(
