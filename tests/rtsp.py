@@ -62,7 +62,7 @@ def rtsp_camera(*, count: int) -> Iterator[str]:
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"rtsp://127.0.0.1:{server.server_address[1]}/live"
         server.shutdown()
 
