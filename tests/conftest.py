@@ -21,6 +21,14 @@ def interruptible() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Where Python keeps no bytecode, each process that a test starts would compile all of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What is set up for many tests caches here, never in the cache of whoever runs them."""
     folder = str(tmp_path_factory.mktemp("shared-cache"))

@@ -115,9 +115,11 @@ def test_ranges_can_be_used_again(edgecnn: Edgecnn, lenet: Path) -> None:
 
 def test_nothing_is_overwritten_unless_it_is_said(edgecnn: Edgecnn) -> None:
     export = ("export", "lenet5", "--weights", "random", "--quiet")
-    assert edgecnn(*export).code == 0
+    Path("lenet5.onnx").write_text("mine")
     assert "already there" in edgecnn(*export).err
+    assert Path("lenet5.onnx").read_text() == "mine"
     assert edgecnn(*export, "--force").code == 0
+    assert edgecnn("inspect", "lenet5.onnx").code == 0
 
 
 def test_models_lists_the_zoo(edgecnn: Edgecnn) -> None:

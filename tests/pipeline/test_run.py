@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,20 +39,41 @@ time_limit_s = 2
 """
 
 
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    write_digits(folder / "photos", "calibration")
+    write_digits(folder / "labelled", "held_out")
+    return folder
+
+
 @pytest.fixture
-def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def recipe(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    write_digits(tmp_path / "photos", "calibration")
-    write_digits(tmp_path / "labelled", "held_out")
+    for name in ("photos", "labelled"):
+        shutil.copytree(digits / name, name, copy_function=os.link)
     path = tmp_path / "digits.toml"
     path.write_text(TEXT, encoding="utf-8")
     return path
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the recipe leaves when its first step is done."""
+    folder = tmp_path_factory.mktemp("exported")
+    path = folder / "digits.toml"
+    path.write_text(TEXT.partition("[quantize]")[0], encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        follow(path)
+    return folder / "out"
+
+
 @pytest.fixture
-def short(recipe: Path) -> Path:
-    """The recipe without measuring."""
+def short(recipe: Path, exported: Path) -> Path:
+    """The recipe without measuring, its first step done."""
+    shutil.copytree(exported, "out")
     recipe.write_text(TEXT.partition("[evaluate]")[0], encoding="utf-8")
     return recipe
 
@@ -185,8 +208,7 @@ def test_a_path_typed_by_hand_starts_where_the_command_runs(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    write_digits(elsewhere / "mine", "held_out")
+    (elsewhere / "mine").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
     read = read_recipe(recipe, overrides=("evaluate.data=mine",))
     assert read.evaluate is not None
