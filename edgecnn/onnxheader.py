@@ -29,8 +29,9 @@ _DTYPES = {
 
 _DAMAGED = "copy or export the file again"
 
-_MODEL_IR, _MODEL_GRAPH, _MODEL_OPSET, MODEL_METADATA = 1, 7, 8, 14
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
+_MODEL_IR, MODEL_GRAPH, _MODEL_OPSET, MODEL_METADATA = 1, 7, 8, 14
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, GRAPH_OUTPUT = 1, 5, 11, 12
+VALUE_NAME, _VALUE_TYPE = 1, 2
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11)
 _TENSOR_DIMS, _TENSOR_DTYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 1, 2, 8, 9, 13
@@ -77,7 +78,7 @@ def header_of(data: memoryview, path: Path) -> Header:
     for field in fields(data):
         if field.number == _MODEL_IR:
             ir_version = field.value
-        elif field.number == _MODEL_GRAPH:
+        elif field.number == MODEL_GRAPH:
             graph = field.payload
         elif field.number == _MODEL_OPSET:
             opset = _opset(field.payload) or opset
@@ -148,7 +149,7 @@ class _Walker:
                 weights.add(self._tensor(field.payload))
             elif field.number == _GRAPH_INPUT:
                 inputs.append(self._value_info(field.payload))
-            elif field.number == _GRAPH_OUTPUT:
+            elif field.number == GRAPH_OUTPUT:
                 outputs.append(self._value_info(field.payload))
         # Old exporters list the weights among the inputs.
         return tuple(spec for spec in inputs if spec.name not in weights), tuple(outputs)
@@ -228,8 +229,8 @@ class _Walker:
 
     def _value_info(self, data: memoryview) -> TensorSpec:
         found = by_number(data)
-        name = decode(found.get(1, data[0:0]))
-        dtype, shape = _tensor_type(by_number(found.get(2, data[0:0])).get(1, data[0:0]))
+        name = decode(found.get(VALUE_NAME, data[0:0]))
+        dtype, shape = _tensor_type(by_number(found.get(_VALUE_TYPE, data[0:0])).get(1, data[0:0]))
         sizes = [size for size in shape if isinstance(size, int)]
         if math.prod(sizes) * 8 > MAX_TENSOR_BYTES:
             raise ModelError(

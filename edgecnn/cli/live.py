@@ -48,6 +48,7 @@ class Live:
     smoothing: float = 0.0
     threshold: float = 0.0
     metrics_port: int | None = None
+    watch_ranges: bool = False
     window: bool | None = None
 
 
@@ -66,9 +67,12 @@ def watch(speaker: Speaker, model: Model, live: Live) -> StreamStats:
             smoothing=live.smoothing,
             threshold=live.threshold,
             metrics_port=live.metrics_port,
+            watch_ranges=live.watch_ranges,
         ) as stream,
         _recorder(live.record) as recorder,
     ):
+        if live.watch_ranges and "ranges" not in stream.stats().watched:
+            speaker.warn(_no_ranges(model, stream.stats().watched))
         if stream.metrics_port is not None:
             speaker.line("metrics", f"http://127.0.0.1:{stream.metrics_port}/metrics")
         with contextlib.suppress(KeyboardInterrupt):  # the way to end a camera
@@ -88,6 +92,15 @@ def watch(speaker: Speaker, model: Model, live: Live) -> StreamStats:
         speaker.line("wrote", str(live.record))
     speaker.result({"summary": dataclasses.asdict(stats)})
     return stats
+
+
+def _no_ranges(model: Model, watched: Sequence[str]) -> str:
+    """Why --watch-ranges does nothing, and what is watched instead."""
+    instead = f"; {' and '.join(watched)} are watched" if watched else ""
+    return (
+        f"{model.path} remembers no ranges of inner layers (an INT8 file remembers them that this "
+        f"version has quantized){instead}"
+    )
 
 
 def described(result: Result, top: int) -> tuple[tuple[str, float], ...]:

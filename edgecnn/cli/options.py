@@ -213,6 +213,7 @@ _LIVE_NAMES = (
     "smoothing",
     "threshold",
     "metrics_port",
+    "watch_ranges",
 )
 _LIVE_OPTIONS = (
     click.option(
@@ -235,6 +236,10 @@ _LIVE_OPTIONS = (
     click.option(
         "--metrics-port", type=click.IntRange(0, 65535), metavar="PORT",
         help="Of a camera: statistics for Prometheus on 127.0.0.1; 0 takes a free port.",
+    ),
+    click.option(
+        "--watch-ranges", is_flag=True, default=None,
+        help="Of a camera: now and then compare inner layers, too, with the calibration images.",
     ),
 )  # fmt: skip
 

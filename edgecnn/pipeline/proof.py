@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from edgecnn.runtime.engines.ort import open_graph
 from edgecnn.runtime.loading import load
 from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Image
+from edgecnn.runtime.ranges import RANGES, Inner, Usage, usual_ranges
+from edgecnn.runtime.rangewatch import Gauge
 from edgecnn.runtime.results import cosine, is_map
 
 FloatArray = NDArray[np.float32]
@@ -61,17 +63,25 @@ def uncached(path: Path, contract: Contract) -> Model:
     return Model(path, contract=contract, engine=engine, sha256="")
 
 
-def prove(reference: Model, model: Model, images: Iterable[Image]) -> Proof:
-    """Run two files on images, each through its own preprocessing; raises DataError for none."""
+def prove(
+    reference: Model, model: Model, images: Iterable[Image], *, gauge: Gauge | None = None
+) -> Proof:
+    """Run two files on images, each through its own preprocessing; raises DataError for none.
+
+    `gauge` reads inner activations of the second one.
+    """
     ratios: list[float] = []
     agreements: list[float] = []
     cosines: list[float] = []
     glances: list[Glance] = []
+    usages: list[tuple[Usage, ...]] = []
     maps = False
     for image in images:
         tensor = model.preprocess(image)
         wanted, given = reference.outputs(reference.preprocess(image)), model.outputs(tensor)
         glances.append(model.glance(tensor, given))
+        if gauge is not None:
+            usages.append(gauge.read(tensor))
         checks = [compare(_row(a), _row(b)) for a, b in zip(wanted, given, strict=True)]
         ratios.append(sum(check.sqnr_db for check in checks) / len(checks))
         if model.contract.task == "embedding":
@@ -86,24 +96,42 @@ def prove(reference: Model, model: Model, images: Iterable[Image]) -> Proof:
         float(np.mean(ratios)),
         float(np.mean(agreements)),
         flips,
-        usual(glances),
+        usual(glances) | ({RANGES: usual_ranges(gauge.inners, usages)} if gauge else {}),
         float(np.mean(cosines)) if cosines else None,
     )
 
 
-def prove_file(path: Path, source: Path, contract: Contract, images: Iterable[Image]) -> Proof:
+def prove_file(
+    path: Path,
+    source: Path,
+    contract: Contract,
+    images: Iterable[Image],
+    *,
+    inners: Sequence[Inner] = (),
+) -> Proof:
     """Load a written file as the camera does and compare it with its source.
 
-    `contract` is the source's. The engine that loading builds is taken out of the cache again:
-    the file will be read under another name, with this proof inside.
+    `contract` is the source's, `inners` are activations of the written file to look at. The engine
+    that loading builds is taken out of the cache again: the file will be read under another name,
+    with this proof inside.
     """
     loaded = load(path, engine="onnxruntime", check=False)
-    with loaded as model, uncached(source, contract) as reference:
-        proof = prove(reference, model, images)
+    with loaded as model, uncached(source, contract) as reference, _gauge(path, inners) as gauge:
+        proof = prove(reference, model, images, gauge=gauge)
         with contextlib.suppress(EdgecnnError):
             compiled = compile_engine(path, engine=model.engine.name, sha256=model.sha256)
             cache.discard(compiled.folder)
     return proof
+
+
+@contextlib.contextmanager
+def _gauge(path: Path, inners: Sequence[Inner]) -> Iterator[Gauge | None]:
+    """What reads activations of a file; nothing where there are none."""
+    if not inners:
+        yield None
+        return
+    with contextlib.closing(Gauge(path, inners)) as gauge:
+        yield gauge
 
 
 def agreement(proof: Proof) -> str:

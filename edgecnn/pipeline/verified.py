@@ -15,6 +15,7 @@ from edgecnn.datasets.calibration import CalibrationSet
 from edgecnn.errors import GraphError
 from edgecnn.graph.causes import explain
 from edgecnn.graph.fold import fold
+from edgecnn.graph.inner import inner_activations
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.quantize import Quantized
 from edgecnn.graph.sensitivity import LayerError, sensitivity
@@ -80,6 +81,7 @@ class Sealed:
         self._target = target
         self._path = Path(self._scratch.name) / target.name
         self._model = quantized.model.SerializeToString()
+        self._inners = inner_activations(quantized.model)
         self._draft = draft
 
     def __enter__(self) -> Sealed:
@@ -91,7 +93,7 @@ class Sealed:
 
     def prove(self, source: Path, contract: Contract, kept: CalibrationSet) -> Proof:
         """Load it as the camera does and compare it with its source."""
-        return prove_file(self._path, source, contract, kept.images())
+        return prove_file(self._path, source, contract, kept.images(), inners=self._inners)
 
     def release(self, verification: Verification) -> Contract:
         """Write it to its place; the last step of its provenance holds the verification."""

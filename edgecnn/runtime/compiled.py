@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -148,6 +148,15 @@ def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = N
         cache.discard(compiled.folder)
     _refuse_half_scales(path)
     return _opened(ort, path, graph=f"not cached: {why}", threads=threads, optimised=False)
+
+
+def open_tapped(path: Path, taps: Sequence[str]) -> Engine:
+    """A file in ONNX Runtime with some of its inner tensors as further outputs.
+
+    Raises EngineError where ONNX Runtime is not installed, ModelError, FileError.
+    """
+    engine: Engine = _onnxruntime(ONNXRUNTIME).open_tapped(path, taps)
+    return engine
 
 
 def better_engine() -> str | None:

@@ -19,7 +19,7 @@ from edgecnn.runtime.preprocess import Tensor
 _EVERY = 4  # pixels, in both directions: enough for a mean
 _SPREAD = 3.0  # standard deviations
 _FRAMES = 300  # the latest, ten seconds of a camera; none is judged before
-_ADVICE = "recalibrate: edgecnn calibrate --camera SOURCE"
+ADVICE = "recalibrate: edgecnn calibrate --camera SOURCE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,11 @@ class DriftWatch:
         self._outside: deque[tuple[bool, bool, bool]] = deque(maxlen=_FRAMES)
 
     @property
-    def watches(self) -> bool:
-        """Whether there is something to compare with."""
-        return self._usual is not None
+    def watched(self) -> tuple[str, ...]:
+        """What there is to compare with: `input`, `confidence`."""
+        if self._usual is None:
+            return ()
+        return ("input", "confidence") if self._usual[-1] > 0 else ("input",)
 
     def add(self, seen: Glance) -> None:
         """One frame."""
@@ -93,7 +95,7 @@ class DriftWatch:
         names = ("brighter or darker", "flatter or harsher", "less surely named")
         shares = np.mean(frames, axis=0)
         return tuple(
-            f"{share:.0%} of the latest frames are {name} than the calibration images; {_ADVICE}"
+            f"{share:.0%} of the latest frames are {name} than the calibration images; {ADVICE}"
             for name, share in zip(names, shares, strict=True)
             if share > 0.5
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecnn.contract import METADATA_KEY, Contract
+from edgecnn.errors import EdgecnnError
 from edgecnn.onnxfile import contract_from, model_sha256, read_header
 from edgecnn.runtime import cache
 from edgecnn.runtime.compiled import better_engine, open_engine
@@ -14,7 +15,7 @@ from edgecnn.runtime.model import Model
 from edgecnn.runtime.proven import check_golden, proven
 
 
-def load(
+def load(  # noqa: PLR0913 - what a camera app may say of a file, all by name
     path: str | Path,
     *,
     engine: str = "auto",
@@ -22,6 +23,7 @@ def load(
     contract: Contract | None = None,
     wait: bool = False,
     check: bool = True,
+    warm_up: bool = True,
 ) -> Model:
     """Load a model file; the engine built for this device is taken from the cache or built.
 
@@ -30,9 +32,10 @@ def load(
     either, ONNX Runtime answers; where a GPU and TensorRT are here, an engine of that is built
     meanwhile and takes over between two frames, once it has passed the file's golden check.
     The first time a file is loaded on an engine, the golden check of its contract must pass; the
-    cache remembers that. `check=False` leaves it out. `contract` stands in for files that carry
-    none. Raises FileError, ModelError, ContractError or EngineError; UsageError for an unknown
-    engine.
+    cache remembers that. `check=False` leaves it out. Then it runs on a gray frame, so that the
+    first call takes no longer than the next; `warm_up=False` starts sooner instead. `contract`
+    stands in for files that carry none. Raises FileError, ModelError, ContractError or EngineError;
+    UsageError for an unknown engine.
     """
     path = Path(path)
     known = cache.remembered(path, lambda: _looked_at(path))
@@ -45,7 +48,17 @@ def load(
         model = Model(path, contract=contract, engine=opened, sha256=sha256)
     if check:
         proven(model)
+    if warm_up:
+        _warmed(model)
     return model
+
+
+def _warmed(model: Model) -> None:
+    try:
+        model.warm_up()
+    except EdgecnnError:
+        model.close()
+        raise
 
 
 def _looked_at(path: Path) -> tuple[cache.Facts, bool]:
@@ -79,7 +92,9 @@ def _serving(path: Path, contract: Contract, *, sha256: str, threads: int | None
 
         def build() -> Engine:
             built = open_engine(path, engine=better, sha256=sha256)
-            check_golden(Model(path, contract=contract, engine=built, sha256=sha256))
+            model = Model(path, contract=contract, engine=built, sha256=sha256)
+            check_golden(model)
+            _warmed(model)
             return built
 
         engine = SwitchingEngine(engine, build)

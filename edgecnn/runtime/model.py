@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 Result = Classification | Detections | Segmentation | Embedding
 
+_GRAY = 127
 _ANSWERS = {
     "detection": "a detector, whose answer is boxes",
     "segmentation": "for segmentation, whose answer is a class for each place",
@@ -114,8 +115,9 @@ class Model:
         return preprocess(image, self.contract.preprocess, out=out)
 
     def warm_up(self) -> None:
-        """Run once on nothing, so that the first frame finds memory and kernels ready."""
-        self.outputs(np.zeros(self.contract.preprocess.tensor_shape(), dtype=np.float32))
+        """Run once on a gray frame: the first real one then finds memory and kernels ready."""
+        gray = np.full((*self.contract.preprocess.size, 3), _GRAY, dtype=np.uint8)
+        self.outputs(self.preprocess(gray))
 
     def run(self, tensor: Tensor) -> NDArray[np.float32]:
         """The first output for a preprocessed batch of any size; float32 (batch, values)."""
@@ -173,11 +175,12 @@ class Model:
         smoothing: float = 0.0,
         threshold: float = 0.0,
         metrics_port: int | None = None,
+        watch_ranges: bool = False,
     ) -> Stream:
         """Answers to a camera's newest frames, while the next one is captured and preprocessed.
 
         See StreamOptions. Raises UsageError for options out of range, DeviceError where the port
-        is taken.
+        is taken, EngineError where ranges are to be watched without ONNX Runtime.
         """
         from edgecnn.runtime.stream import Stream, StreamOptions
 
@@ -186,6 +189,7 @@ class Model:
             smoothing=smoothing,
             threshold=threshold,
             metrics_port=metrics_port,
+            watch_ranges=watch_ranges,
         )
         return Stream(self, camera, options)
 

@@ -21,6 +21,8 @@ from edgecnn.runtime.handover import Handover
 from edgecnn.runtime.metrics import MetricsServer, prometheus
 from edgecnn.runtime.model import Model, Result
 from edgecnn.runtime.preprocess import Tensor
+from edgecnn.runtime.ranges import usual_ranges_of
+from edgecnn.runtime.rangewatch import RangeWatch
 from edgecnn.runtime.results import Classification
 from edgecnn.runtime.streamstats import StreamStats, Watch
 
@@ -34,13 +36,15 @@ class StreamOptions:
     `deadline_ms`: answers older than that are counted as missed. `smoothing`: the share of the
     earlier scores in each answer, 0 to below 1 (an exponential mean over frames; classes only).
     `threshold`: classes and boxes below that score are not named. `metrics_port`: serve
-    `http://127.0.0.1:PORT/metrics` for Prometheus; 0 takes a free port.
+    `http://127.0.0.1:PORT/metrics` for Prometheus; 0 takes a free port. `watch_ranges`: look at the
+    ranges of inner layers now and then, where the file remembers what was usual of them.
     """
 
     deadline_ms: float | None = None
     smoothing: float = 0.0
     threshold: float = 0.0
     metrics_port: int | None = None
+    watch_ranges: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1 or not 0 <= self.threshold <= 1:
@@ -80,6 +84,9 @@ class Stream:
         self._options = options
         self._watch = Watch(options.deadline_ms)
         self._drift = DriftWatch(model.contract)
+        usuals = usual_ranges_of(model.contract) if options.watch_ranges else ()
+        self._ranges = RangeWatch(model.path, usuals, lossless=camera.lossless)
+        self._watched = (*self._drift.watched, *(("ranges",) if usuals else ()))
         self._scores: NDArray[np.float64] | None = None
         self._prepared = Handover[_Prepared](lossless=camera.lossless)
         self._free: list[Tensor] = []  # filled again instead of new ones; three are enough
@@ -104,7 +111,8 @@ class Stream:
             dropped=camera.dropped,
             late=camera.late,
             reconnects=camera.reconnects,
-            drift=self._drift.messages(),
+            watched=self._watched,
+            drift=(*self._drift.messages(), *self._ranges.messages()),
         )
 
     def read(self, timeout_s: float | None = None) -> Answer | None:
@@ -114,6 +122,8 @@ class Stream:
         """
         prepared = self._prepared.take(timeout_s)
         if prepared is None:
+            if self._prepared.over:
+                self._ranges.finish()
             return None
         frame = prepared.frame
         age_ms, started_ns = frame.age_ms, time.monotonic_ns()
@@ -146,6 +156,7 @@ class Stream:
         if self._server is not None:
             self._server.close()
         self._thread.join(_JOIN_S)
+        self._ranges.close()
 
     def __enter__(self) -> Stream:
         return self
@@ -179,7 +190,8 @@ class Stream:
             self._watch.skip()
 
     def _look(self, tensor: Tensor, result: Result) -> None:
-        if self._drift.watches:
+        self._ranges.offer(tensor)
+        if self._drift.watched:
             sure = float(result.scores.max()) if isinstance(result, Classification) else None
             self._drift.add(glance(tensor, self._model.contract.preprocess.layout, sure))
 

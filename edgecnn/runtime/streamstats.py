@@ -30,7 +30,7 @@ class StreamStats:
     was when the engine began. `dropped` frames were captured and not answered, `late` ones came
     later than the camera announced, `missed` answers came after the deadline. `fps` counts answers
     over the latest 2048. `drift` says in words where the latest frames differ from those that the
-    file was calibrated for.
+    file was calibrated for, `watched` what is compared: `input`, `confidence`, `ranges`.
     """
 
     answered: int
@@ -44,6 +44,7 @@ class StreamStats:
     age_ms: Spread | None
     preprocess_ms: Spread | None
     engine_ms: Spread | None
+    watched: tuple[str, ...]
     drift: tuple[str, ...]
 
 
@@ -72,7 +73,14 @@ class Watch:
             self._skipped += 1
 
     def stats(
-        self, *, captured: int, dropped: int, late: int, reconnects: int, drift: tuple[str, ...]
+        self,
+        *,
+        captured: int,
+        dropped: int,
+        late: int,
+        reconnects: int,
+        watched: tuple[str, ...],
+        drift: tuple[str, ...],
     ) -> StreamStats:
         """All of it, with what the camera counts."""
         with self._lock:
@@ -91,6 +99,7 @@ class Watch:
             age_ms=_spread(values[_AGE]),
             preprocess_ms=_spread(values[_PREPARE]),
             engine_ms=_spread(values[_ENGINE]),
+            watched=watched,
             drift=drift,
         )
 

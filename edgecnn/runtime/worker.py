@@ -76,6 +76,7 @@ def work(job: Job, requests: Iterable[str], reply: Reply) -> None:
                 contract=contract,
                 wait=True,
                 check=False,
+                warm_up=False,  # the first run is timed
             )
             models.append(stack.enter_context(loaded))
             if len(models) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from edgecnn.contract import Dimension, TensorSpec
 from edgecnn.errors import EngineError, ModelError
+from edgecnn.files import read_error
 from edgecnn.onnxfile import read_header
+from edgecnn.onnxheader import GRAPH_OUTPUT, MODEL_GRAPH, VALUE_NAME
+from edgecnn.protobuf import encode_bytes
 from edgecnn.runtime.engines.base import Feeds
 from edgecnn.runtime.engines.providers import ONNXRUNTIME
 from edgecnn.runtime.facts import core_count
@@ -62,6 +65,22 @@ def open_graph(
     weights_only = not optimised and read_header(path).weights_only
     options = session_options(threads=threads, optimised=optimised, weights_only=weights_only)
     return OrtEngine(open_session(path, options), graph=graph, threads=threads)
+
+
+def open_tapped(path: Path, taps: Sequence[str]) -> OrtEngine:
+    """A file on one thread of the CPU, with some of its inner tensors as further outputs.
+
+    Where two protobuf messages stand behind each other they are one, whose repeated fields are
+    those of both: a graph that has nothing but outputs adds these to the file's. Raises FileError,
+    ModelError.
+    """
+    named = (encode_bytes(GRAPH_OUTPUT, encode_bytes(VALUE_NAME, tap.encode())) for tap in taps)
+    try:
+        model = path.read_bytes() + encode_bytes(MODEL_GRAPH, b"".join(named))
+    except OSError as error:
+        raise read_error(path, error) from error
+    session = open_session(path, session_options(threads=1), model=model)
+    return OrtEngine(session, graph="not cached", threads=1)
 
 
 class OrtEngine:
@@ -124,14 +143,22 @@ def session_options(*, threads: int, optimised: bool = False, weights_only: bool
 
 
 def open_session(
-    path: Path, options: Any, *, provider: str = CPU, provider_options: Mapping[str, str] = _NONE
+    path: Path,
+    options: Any,
+    *,
+    provider: str = CPU,
+    provider_options: Mapping[str, str] = _NONE,
+    model: bytes | None = None,
 ) -> Any:
-    """A session on a provider, and on the CPU for what it does not take; raises ModelError."""
+    """A session on a provider, and on the CPU for what it does not take; raises ModelError.
+
+    `model` is what is loaded instead of the file's own bytes.
+    """
     providers = {provider: dict(provider_options), CPU: {}}
     try:
         # Its fallback would print to stdout and try the CPU without a word.
         return onnxruntime.InferenceSession(
-            str(path), options, providers=list(providers.items()), enable_fallback=0
+            model or str(path), options, providers=list(providers.items()), enable_fallback=0
         )
     except Exception as error:
         raise ModelError(
