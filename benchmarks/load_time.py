@@ -2,9 +2,10 @@
 
     make bench-load        or        python -m benchmarks.load_time [MODEL...]
 
-And no file takes more than 0.95. `edgecnn.runtime.load` with a filled cache, all that it does
-but the run that warms up included (the contract, the hash of the file), against `onnxruntime.InferenceSession` of the very
-file; both in turn in one process, ratios with intervals, medians of blocks in bench-output/.
+And no file takes more than 0.95. `edgecnn.runtime.load` with a filled cache, all that it does but
+the run that warms up (the contract, the hash of the file), against `onnxruntime.InferenceSession`
+of the very file; both in turn in one process, ratios with intervals, medians of blocks in
+bench-output/.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
@@ -97,8 +98,10 @@ def _check_source(source: str | None, camera: str | None, output: Path | None) -
         raise click.UsageError("either DIR or --camera")
     if source is None and camera is None:
         raise click.UsageError("name a folder of images, or --camera SOURCE")
-    if output is not None and camera is None:
-        raise click.UsageError("-o goes with --camera")
+    minutes = click.get_current_context().get_parameter_source("minutes")
+    for option, given in (("-o", output is not None), ("--minutes", minutes is _TYPED)):
+        if given and camera is None:
+            raise click.UsageError(f"{option} goes with --camera")
 
 
 def _captured(
@@ -114,6 +117,7 @@ def _captured(
 
 
 _FRAMES = 128
+_TYPED = ParameterSource.COMMANDLINE
 _VERDICTS = {
     "ok": "ok: good to calibrate with",
     "warnings": "usable, with the warnings above",

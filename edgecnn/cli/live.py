@@ -201,11 +201,16 @@ def _spread(spread: Spread) -> str:
 
 
 def _answers(stream: Stream, seconds: float | None) -> Iterator[Answer]:
-    ends_s = None if seconds is None else time.monotonic() + seconds
-    for answer in stream:
-        yield answer
-        if ends_s is not None and time.monotonic() >= ends_s:
+    """Answers until the source ends or the time is over, be the camera gone or not."""
+    if seconds is None:
+        yield from stream
+        return
+    ends_s = time.monotonic() + seconds
+    while (left_s := ends_s - time.monotonic()) > 0:
+        answer = stream.read(left_s)
+        if answer is None:
             return
+        yield answer
 
 
 def _recorder(target: Path | None) -> contextlib.AbstractContextManager[Recorder | None]:

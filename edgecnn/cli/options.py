@@ -48,7 +48,7 @@ def contract_options(command: _Command) -> _Command:
     def wrapped(**options: Any) -> Any:
         from edgecnn.pipeline.contracts import ContractOptions
 
-        said = {item.name: options.pop(item.name) for item in dataclasses.fields(ContractOptions)}
+        said = {name: options.pop(name) for name in contract_names()}
         return command(contract=ContractOptions(**said), **options)
 
     return wrapped  # type: ignore[return-value]
@@ -59,9 +59,7 @@ def said_again(*more: str) -> str:
 
     It begins with a space, to stand behind another command; empty where nothing was said.
     """
-    from edgecnn.pipeline.contracts import ContractOptions
-
-    names = {*more, *(item.name for item in dataclasses.fields(ContractOptions))}
+    names = {*more, *contract_names()}
     context = click.get_current_context()
     return "".join(
         f" {_typed(option, context.params[option.name])}"
@@ -69,6 +67,22 @@ def said_again(*more: str) -> str:
         if option.name in names
         and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     )
+
+
+def refuse_all_but(*allowed: str, told: str) -> None:
+    """Raise UsageError for an option that was given and would do nothing."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and option.name not in (*allowed, "as_json", "quiet", "debug"):
+            raise click.UsageError(f"{option.opts[0]} does not go with {told}")
+
+
+def contract_names() -> tuple[str, ...]:
+    """The names of the options that say how images are prepared."""
+    from edgecnn.pipeline.contracts import ContractOptions
+
+    return tuple(item.name for item in dataclasses.fields(ContractOptions))
 
 
 def _typed(option: click.Parameter, value: Any) -> str:
@@ -221,7 +235,10 @@ _LIVE_OPTIONS = (
         help="Of a camera: show it in a window; q closes it  [on a terminal with a display]",
     ),
     click.option("--record", type=FILE, metavar="OUT.mp4", help="Of a camera: keep it as a clip."),
-    click.option("--seconds", type=click.FloatRange(0), help="Of a camera: end after that time."),
+    click.option(
+        "--seconds", type=click.FloatRange(0, min_open=True),
+        help="Of a camera: end after that time.",
+    ),
     click.option(
         "--deadline", "deadline_ms", type=click.FloatRange(0.001), metavar="MS",
         help="Of a camera: count answers that are older.",

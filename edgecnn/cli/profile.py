@@ -160,10 +160,10 @@ def profile(
         output, plot, trace, baseline, fail_if_slower, allow_mixed, use_marked
     )
     reports.check_outcome(outcome, force=force, several=len(devices) > 1)
-    if source is not None and not subjects:
-        raise click.UsageError("--source: name the files that are to look at it")
-    if scheduler is not None and (estimate or source):
-        raise click.UsageError("--fleet does not go with --estimate and --source")
+    if source is not None:
+        _check_source(subjects)
+    if scheduler is not None and estimate:
+        raise click.UsageError("--fleet does not go with --estimate")
     _check_devices(() if estimate else devices, on_fleet=scheduler is not None)
     files = profile_subjects(subjects, engine=engine, seed=seed, narrator=speaker)
     if estimate:
@@ -198,6 +198,14 @@ def profile(
         reports.show_outcome(speaker, found.reports[0], outcome)
     else:
         reports.show_several(speaker, found, use_marked=use_marked)
+
+
+def _check_source(subjects: tuple[str, ...]) -> None:
+    """A camera is looked at here, by files that are named, and the clock is all there is to say."""
+    said = ("subjects", "source", "time_limit_s", "engine", "threads", "seed")
+    options.refuse_all_but(*said, *options.contract_names(), told="--source")
+    if not subjects:
+        raise click.UsageError("--source: name the files that are to look at it")
 
 
 def _check_devices(names: tuple[str, ...], *, on_fleet: bool) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from click.core import ParameterSource
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
@@ -121,14 +120,14 @@ def train(
     edgecnn train recipes/cifar10/mobilenetv2.toml --data cifar10/train
     """  # noqa: D301  \b is click's word for 'do not wrap'
     if recipe is not None:
-        _refuse_all_but("recipe", "data", "threads", "output", "force", told="a RECIPE")
+        options.refuse_all_but("recipe", "data", "threads", "output", "force", told="a RECIPE")
         teach_by_recipe(speaker, recipe, data, threads=threads, output=output, force=force)
         return
     if model is None or data is None:
         raise click.UsageError("say what to train and on what: --model NAME --data DIR")
     if int8:
         allowed = ("int8", "model", "data", "target", "epochs", "output", "seed", "force")
-        _refuse_all_but(*allowed, told="--int8")
+        options.refuse_all_but(*allowed, told="--int8")
         teach_integers(
             speaker,
             Path(model),
@@ -171,20 +170,10 @@ def train(
     )
     if show_augmented is not None:
         shown = ("show_augmented", "model", "data", "classes", "augment", "size", "seconds")
-        _refuse_all_but(*shown, "seed", "force", told="--show-augmented")
+        options.refuse_all_but(*shown, "seed", "force", told="--show-augmented")
         show_views(speaker, model, chosen, show_augmented, force=force)
     else:
         teach_photos(speaker, model, chosen, output=output, force=force)
-
-
-def _refuse_all_but(*allowed: str, told: str) -> None:
-    """Raise UsageError for an option that was given and would do nothing."""
-    context = click.get_current_context()
-    for name in context.params:
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and name not in (*allowed, "as_json", "quiet", "debug"):
-            option = next(item for item in context.command.params if item.name == name)
-            raise click.UsageError(f"{option.opts[0]} does not go with {told}")
 
 
 def _build(width: float | None, *, small_input: bool) -> dict[str, float | bool]:

@@ -65,7 +65,7 @@ def classify(
 
             watch(speaker, model, Live(source=source[0], top=top or _CLASSES, **live))
             return
-        if said_live := [name for name, value in live.items() if value]:
+        if said_live := [name for name, value in live.items() if value is not False]:
             option = said_live[0].removesuffix("_ms").replace("_", "-")
             raise click.UsageError(f"--{option} goes with one video or camera as SOURCE")
         _classify_images(speaker, model, tuple(map(Path, source)), top)
