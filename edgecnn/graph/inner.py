@@ -31,7 +31,7 @@ def _inner(node: NodeProto, edges: Wiring) -> Inner | None:
         return None
     if not edges.outputs.isdisjoint(_reached(node, edges)):
         return None
-    lowest = np.iinfo(zero.dtype).min
+    lowest = 0 if zero.dtype == np.uint8 else -128
     return Inner(node.output[0], bool(zero.item() == lowest or node.doc_string == SHIFTED))
 
 
