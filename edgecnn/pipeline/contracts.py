@@ -25,6 +25,7 @@ from edgecnn.onnxfile import read_contract, read_header
 from edgecnn.onnxheader import Header
 from edgecnn.pipeline.boxes import describe
 from edgecnn.pipeline.narrator import Narrator
+from edgecnn.runtime.fit import class_count
 from edgecnn.runtime.results import is_map
 
 _CROP_SHARE = 0.875  # of the resized short side: what ImageNet evaluation has always cut out
@@ -124,17 +125,6 @@ def tell_judged(path: Path, contract: Contract, narrator: Narrator) -> None:
             f"{path}: has {1 + len(others)} outputs, and is judged by the first, "
             f"{first.name!r} ({shape})"
         )
-
-
-def class_count(output: TensorSpec) -> int | None:
-    """How many classes an output tells apart, None where its shape is open.
-
-    Those of (batch, classes, 1, 1) count like those of (batch, classes).
-    """
-    shape = output.shape
-    channels_first = len(shape) == 4 and (is_map(shape) or shape[2:] == (1, 1))
-    classes = (shape[1] if channels_first else shape[-1]) if shape else None
-    return classes if isinstance(classes, int) else None
 
 
 def check_same_classes(contracts: Mapping[Path, Contract]) -> None:

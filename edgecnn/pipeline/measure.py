@@ -24,7 +24,6 @@ from edgecnn.graph.work import size_of
 from edgecnn.pipeline.contracts import (
     ContractOptions,
     check_same_classes,
-    class_count,
     contract_of,
     tell_judged,
 )
@@ -36,6 +35,7 @@ from edgecnn.profiling.elsewhere import Subject, evaluate_elsewhere
 from edgecnn.profiling.records import Evaluation, Profile, Report
 from edgecnn.profiling.report import device_line
 from edgecnn.profiling.run import Options, profile_files
+from edgecnn.runtime.fit import class_count
 from edgecnn.runtime.preprocess import Given
 
 Answer = Callable[[Sequence[Subject], LabelledImages], Mapping[Path, Predictions]]

@@ -18,8 +18,9 @@ from edgecnn.detection import Detection
 from edgecnn.errors import UsageError
 from edgecnn.files import write_error
 from edgecnn.onnxfile import read_header, write_contract
-from edgecnn.pipeline.contracts import class_count, task_of
+from edgecnn.pipeline.contracts import task_of
 from edgecnn.runtime.engines.ort import open_graph
+from edgecnn.runtime.fit import class_count
 from edgecnn.runtime.golden import make_golden
 from edgecnn.runtime.model import Model
 from edgecnn.runtime.preprocess import Image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecnn.contract import METADATA_KEY, Contract
-from edgecnn.errors import EdgecnnError
+from edgecnn.errors import EdgecnnError, UsageError
 from edgecnn.onnxfile import contract_from, model_sha256, read_header
 from edgecnn.runtime import cache
 from edgecnn.runtime.compiled import better_engine, open_engine
@@ -35,9 +35,11 @@ def load(  # noqa: PLR0913 - what a camera app may say of a file, all by name
     cache remembers that. `check=False` leaves it out. Then it runs on a gray frame, so that the
     first call takes no longer than the next; `warm_up=False` starts sooner instead. `contract`
     stands in for files that carry none. Raises FileError, ModelError, ContractError or EngineError;
-    UsageError for an unknown engine.
+    UsageError for an unknown engine or
+    no number of threads.
     """
     path = Path(path)
+    _check_threads(threads)
     known = cache.remembered(path, lambda: _looked_at(path))
     contract, sha256 = contract or contract_from(known["contract"], path), known["sha256"] or ""
     if engine == "auto":
@@ -51,6 +53,11 @@ def load(  # noqa: PLR0913 - what a camera app may say of a file, all by name
     if warm_up:
         _warmed(model)
     return model
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise UsageError(f"{threads!r} threads", hint="1 or more; None takes all cores")
 
 
 def _warmed(model: Model) -> None:

@@ -72,6 +72,7 @@ class Model:
         self._outputs = tuple(spec.name for spec in engine.outputs)
         self._running = threading.Lock()
         self._closed = False
+        self._warm = False
 
     @property
     def precision(self) -> str:
@@ -115,7 +116,12 @@ class Model:
         return preprocess(image, self.contract.preprocess, out=out)
 
     def warm_up(self) -> None:
-        """Run once on a gray frame: the first real one then finds memory and kernels ready."""
+        """Run on a gray frame, so that the first real one finds memory and kernels ready.
+
+        A model that has run already is left as it is. Raises EngineError where the engine fails.
+        """
+        if self._warm:
+            return
         gray = np.full((*self.contract.preprocess.size, 3), _GRAY, dtype=np.uint8)
         self.outputs(self.preprocess(gray))
 
@@ -252,6 +258,7 @@ class Model:
             if self._closed:
                 raise EngineError(f"{self.path}: the model is closed", hint="load it again")
             answers = self.engine.run({self._input.name: tensor})
+            self._warm = True
             return tuple(np.array(answers[name], dtype=np.float32) for name in self._outputs)
 
 

@@ -117,7 +117,7 @@ def _mostly(outside: Sequence[bool]) -> bool:
 def _bounds(values: Sequence[float], slack: float) -> tuple[float, float]:
     middle, reach = float(np.mean(values)), _SPREAD * float(np.std(values)) + slack
     low, high = min(*values, middle - reach), max(*values, middle + reach)
-    return round(max(low, 0.0), 4), round(min(high, 1.0), 4)
+    return round(float(max(low, 0.0)), 4), round(float(min(high, 1.0)), 4)
 
 
 def _usual(found: Mapping[str, Any]) -> Usual:

@@ -6,7 +6,6 @@ with these activations as further outputs. So the figures are those that quantiz
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -51,7 +50,7 @@ class RangeWatch:
     """Compares some frames of a file with what is usual of it; where that is nothing, it is idle.
 
     Where the source is lossless a frame waits for the one that is being looked at, else it is left
-    out. Raises what opening a `Gauge` raises.
+    out. Nothing is looked at before `start`. Raises what opening a `Gauge` raises.
     """
 
     def __init__(self, path: Path, usuals: Sequence[Usual], *, lossless: bool) -> None:
@@ -59,12 +58,17 @@ class RangeWatch:
         self._frames = 0
         self._looks: deque[tuple[Usage, ...]] = deque(maxlen=_LOOKS)
         self._waiting = Handover[Tensor](lossless=lossless)
+        self._failure = ""
         self._thread: threading.Thread | None = None
         if usuals:
             gauge = Gauge(path, [usual.inner for usual in usuals])
             self._thread = threading.Thread(
                 target=self._work, args=(gauge,), name="edgecnn ranges", daemon=True
             )
+
+    def start(self) -> None:
+        """Begin to look."""
+        if self._thread is not None:
             self._thread.start()
 
     def offer(self, tensor: Tensor) -> None:
@@ -74,7 +78,12 @@ class RangeWatch:
         self._frames += 1
 
     def messages(self) -> tuple[str, ...]:
-        """What the layers do otherwise than usual for most of the latest frames looked at."""
+        """What the layers do otherwise than usual for most of the latest frames looked at.
+
+        Or why they are looked at no longer.
+        """
+        if self._failure:
+            return (f"inner layers are no longer watched: {self._failure}",)
         looks = tuple(self._looks)
         return told(self._usuals, looks) if len(looks) == _LOOKS else ()
 
@@ -91,8 +100,10 @@ class RangeWatch:
             self._thread.join(_JOIN_S)
 
     def _work(self, gauge: Gauge) -> None:
-        with contextlib.suppress(EdgecnnError):  # the camera goes on without it
+        try:
             while (tensor := self._waiting.take()) is not None:
                 self._looks.append(gauge.read(tensor))
+        except EdgecnnError as error:  # the camera goes on without it
+            self._failure = str(error)
         self._waiting.clear()  # nobody waits for a look that will not come
         gauge.close()

@@ -97,6 +97,7 @@ class Stream:
             self._server = MetricsServer(lambda: prometheus(self.stats()), options.metrics_port)
         self._thread = threading.Thread(target=self._prepare, name="edgecnn stream", daemon=True)
         self._thread.start()
+        self._ranges.start()
 
     @property
     def metrics_port(self) -> int | None:

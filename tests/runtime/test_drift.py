@@ -32,7 +32,7 @@ def watched(seen: Glance, frames: int = 300) -> tuple[str, ...]:
 
 def test_what_is_like_the_calibration_images_is_not_told_of() -> None:
     assert watched(Glance(0.41, 0.2, 0.6)) == ()
-    assert watched(Glance(0.36, 0.205, 0.99)) == ()
+    assert watched(Glance(0.36, 0.205, 0.99, (0.01, -0.01))) == ()
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,8 @@ def test_what_is_like_the_calibration_images_is_not_told_of() -> None:
         (Glance(0.9, 0.2, 0.6), "brighter or darker"),
         (Glance(0.4, 0.01, 0.6), "flatter or harsher"),
         (Glance(0.4, 0.2, 0.1), "less surely named"),
+        (Glance(0.4, 0.2, 0.6, (0.1, 0.0)), "otherwise coloured"),
+        (Glance(0.4, 0.2, 0.6, (0.0, -0.1)), "otherwise coloured"),
     ],
 )
 def test_each_difference_has_its_words(seen: Glance, words: str) -> None:
@@ -74,14 +76,35 @@ def test_a_detector_has_no_confidence_to_compare() -> None:
 def test_a_contract_that_remembers_nothing_sane_is_not_watched(remembered: Any) -> None:
     watch = DriftWatch(contract(remembered))
     watch.add(IMAGES[0])
-    assert not watch.watches
+    assert watch.watched == ()
     assert watch.messages() == ()
 
 
 def test_both_layouts_look_the_same() -> None:
     values = np.random.default_rng(0).random((1, 3, 16, 20), dtype=np.float32)
     other = glance(np.ascontiguousarray(values.transpose(0, 2, 3, 1)), "NHWC", None)
-    assert glance(values, "NCHW", None).mean == pytest.approx(other.mean)
+    one = glance(values, "NCHW", None)
+    assert (one.mean, one.deviation) == pytest.approx((other.mean, other.deviation))
+    assert one.tint == pytest.approx(other.tint)
+
+
+def test_a_tint_is_told_from_light() -> None:
+    gray = np.full((1, 3, 8, 8), 0.5, np.float32)
+    red, green = gray.copy(), gray.copy()
+    red[:, 0] += 0.2
+    green[:, 1] += 0.2
+    for tensor, tint in ((gray, (0, 0)), (2 * gray, (0, 0)), (red, (0.2, -0.1)), (green, (0, 0.2))):
+        assert glance(tensor, "NCHW", None).tint == pytest.approx(tint, abs=1e-6)
+    assert glance(gray[:, :1], "NCHW", None).tint == (0, 0)
+
+
+def test_a_file_of_an_earlier_version_knows_no_tint() -> None:
+    remembered = {name: value for name, value in usual(IMAGES).items() if name != "tint"}
+    watch = DriftWatch(contract(remembered))
+    for _ in range(300):
+        watch.add(Glance(0.4, 0.2, 0.6, (9.0, 9.0)))
+    assert watch.watched == ("input", "confidence")
+    assert watch.messages() == ()
 
 
 def test_a_stream_says_recalibrate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

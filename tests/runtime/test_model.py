@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract, Preprocess, TensorSpec
-from edgecnn.errors import ContractError, DataError, EngineError
+from edgecnn.errors import ContractError, DataError, EngineError, UsageError
+from edgecnn.onnxfile import read_contract, write_contract
 from edgecnn.runtime import Camera, Classification, Model, load
 from edgecnn.runtime.engines.base import Engine, Feeds
 from edgecnn.runtime.engines.ort import open_graph
@@ -276,3 +278,21 @@ def test_a_row_of_classes_is_no_map() -> None:
 def test_a_detector_is_not_asked_for_classes(model: Model) -> None:
     with pytest.raises(ContractError, match="finds no boxes"):
         model.detect(color_picture(0))
+
+
+@pytest.mark.parametrize("threads", [0, -1, "2", 1.5])
+def test_no_number_of_threads_is_refused(net: Path, threads: Any) -> None:
+    with pytest.raises(UsageError, match="threads"):
+        load(net, threads=threads)
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_a_contract_names_each_class_or_none(net: Path, tmp_path: Path, count: int) -> None:
+    contract = read_contract(net)
+    for labels in ((), tuple(map(str, range(count)))):
+        write_contract(net, tmp_path / "net.onnx", dataclasses.replace(contract, labels=labels))
+        if not labels:
+            load(tmp_path / "net.onnx", threads=1).close()
+            continue
+        with pytest.raises(ContractError, match=f"{count} names for 8 classes"):
+            load(tmp_path / "net.onnx", threads=1)

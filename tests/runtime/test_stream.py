@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from edgecnn.errors import DataError, DeviceError, UsageError
 from edgecnn.runtime import Camera, Classification, Model, load
 from edgecnn.runtime.engines.base import Feeds
+from edgecnn.runtime.engines.ort import OrtEngine
 from edgecnn.runtime.metrics import prometheus
 from edgecnn.runtime.preprocess import Image
 from tests.profiling.toys import color_picture, write_color_net
@@ -57,40 +59,46 @@ def test_every_frame_of_a_lossless_source_gets_the_models_own_answer(model: Mode
     assert (stats.answered, stats.captured, stats.dropped) == (40, 40, 0)
 
 
-def test_a_recorded_clip_is_answered_as_its_frames_offline(model: Model) -> None:
+@pytest.mark.parametrize("frames", [12, pytest.param(None, marks=pytest.mark.slow)])
+def test_a_recorded_clip_is_answered_as_its_frames_offline(
+    model: Model, frames: int | None
+) -> None:
     clip = DATA / "video" / "bigbuckbunny.mp4"
     if not clip.exists():
         pytest.skip(f"needs {clip}")
     av = pytest.importorskip("av")
     with av.open(str(clip)) as container:
-        offline = [
-            scores(model, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)
-        ]
+        decoded = itertools.islice(container.decode(video=0), frames)
+        offline = [scores(model, frame.to_ndarray(format="rgb24")) for frame in decoded]
     for _ in range(2):
         with Camera(clip) as camera, model.stream(camera) as stream:
             live = [
                 answer.result.scores.tolist()
-                for answer in stream
+                for answer in itertools.islice(stream, frames)
                 if isinstance(answer.result, Classification)
             ]
         assert live == offline
 
 
+@pytest.mark.parametrize("warm", [True, False])
 def test_the_engine_is_warm_before_the_first_frame(
-    model: Model, monkeypatch: pytest.MonkeyPatch
+    model: Model, monkeypatch: pytest.MonkeyPatch, warm: bool
 ) -> None:
-    fed: list[bool] = []
-    run = model.engine.run
+    fed: list[float] = []
+    run = OrtEngine.run
 
-    def noted(feeds: Feeds) -> dict[str, Any]:
-        fed.append(bool(next(iter(feeds.values())).any()))
-        return run(feeds)
+    def noted(engine: OrtEngine, feeds: Feeds) -> dict[str, Any]:
+        fed.append(round(float(next(iter(feeds.values())).max()), 1))
+        return run(engine, feeds)
 
-    monkeypatch.setattr(model.engine, "run", noted)
-    with Camera([color_picture(7)] * 2) as camera, model.stream(camera) as stream:
-        assert fed == [False]
-        assert len(list(stream)) == 2
-    assert fed == [False, True, True]
+    monkeypatch.setattr(OrtEngine, "run", noted)
+    gray, white = 0.5, np.full((24, 24, 3), 255, np.uint8)
+    with load(model.path, threads=1, warm_up=warm) as again:
+        assert fed == ([gray] if warm else [])
+        with Camera([white] * 2) as camera, again.stream(camera) as stream:
+            assert fed == [gray], "once is enough"
+            assert len(list(stream)) == 2
+    assert fed == [gray, 1, 1]
 
 
 def test_a_slow_model_drops_frames_and_stays_close_to_the_camera(model: Model) -> None:

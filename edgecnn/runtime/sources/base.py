@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgecnn.errors import DeviceError
+from edgecnn.errors import DeviceError, UsageError
 from edgecnn.runtime.preprocess import Image
 
 
@@ -18,13 +19,20 @@ from edgecnn.runtime.preprocess import Image
 class Wanted:
     """What is asked of a camera: width and height in pixels, frames a second; None: its own.
 
-    `paced` plays a file at its own speed, `lossless` lets a pipeline wait for its reader.
+    `paced` plays a file at its own speed, `lossless` lets a pipeline wait for its reader. Raises
+    UsageError for sizes and rates that no camera has.
     """
 
     size: tuple[int, int] | None = None
     fps: float | None = None
     paced: bool = False
     lossless: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size is not None and not (len(self.size) == 2 and min(self.size) >= 1):
+            raise UsageError(f"frames of {self.size}", hint="size=(1280, 720): width and height")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise UsageError(f"{self.fps} frames a second", hint="fps=30")
 
 
 class Source(Protocol):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from edgecnn.errors import DeviceError
-from edgecnn.runtime.preprocess import Image
+from edgecnn.runtime.preprocess import Image, checked
+
+_END: Any = object()
 
 
 class IteratorSource:
@@ -20,9 +23,10 @@ class IteratorSource:
             self._frames = iter(frames() if callable(frames) else frames)
 
     def read(self) -> Image | None:
-        """The next frame; None when there are no more."""
+        """The next frame; None when there are no more. Raises DataError for what is none."""
         with _Told(self._name):
-            return next(self._frames, None)
+            frame = next(self._frames, _END)
+        return None if frame is _END else checked(frame)
 
     def close(self) -> None:
         """A generator is closed with its source."""

@@ -207,6 +207,15 @@ def test_what_gives_no_frames_is_refused(source: Any) -> None:
     assert "v4l2:///dev/video0" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [{"size": (0, 720)}, {"size": (1280,)}, {"fps": 0}, {"fps": -30}, {"fps": float("nan")}],
+)
+def test_what_no_camera_has_is_not_asked_for(wanted: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"frames"):
+        Camera([np.zeros((8, 8, 3), np.uint8)], **wanted)
+
+
 def test_a_missing_library_is_named_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("picamera2", "gi", "cv2", "av"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
