@@ -25,6 +25,8 @@ def main(file: str, pipeline: str = JETSON) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except EdgecnnError as error:

@@ -41,6 +41,8 @@ class Classifier(Node):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     rclpy.init()
     with load(sys.argv[1]) as model:
         node = Classifier(model)

@@ -86,16 +86,19 @@ class DriftWatch:
 
     def add(self, seen: Glance) -> None:
         """One frame."""
-        if self._usual is None:
-            return
+        if self._usual is not None:
+            self._outside.append(self.compared(seen))
+
+    def compared(self, seen: Glance) -> tuple[bool, ...]:
+        """Whether a frame is outside of what was usual: light, contrast, colour, confidence."""
         usual = self._usual
-        self._outside.append(
-            (
-                not _within(seen.mean, usual.mean),
-                not _within(seen.deviation, usual.deviation),
-                not all(map(_within, seen.tint, usual.tint)),
-                seen.confidence is not None and seen.confidence < usual.confidence,
-            )
+        if usual is None:
+            return (False,) * 4
+        return (
+            not _within(seen.mean, usual.mean),
+            not _within(seen.deviation, usual.deviation),
+            not all(map(_within, seen.tint, usual.tint)),
+            seen.confidence is not None and seen.confidence < usual.confidence,
         )
 
     def messages(self) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ compares some of its frames with that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -117,7 +118,11 @@ def _mostly(outside: Sequence[bool]) -> bool:
 def _bounds(values: Sequence[float], slack: float) -> tuple[float, float]:
     middle, reach = float(np.mean(values)), _SPREAD * float(np.std(values)) + slack
     low, high = min(*values, middle - reach), max(*values, middle + reach)
-    return round(float(max(low, 0.0)), 4), round(float(min(high, 1.0)), 4)
+    return _outwards(math.floor, max(low, 0.0)), _outwards(math.ceil, min(high, 1.0))
+
+
+def _outwards(rounded: Callable[[float], int], share: float) -> float:
+    return rounded(float(share) * 10_000) / 10_000
 
 
 def _usual(found: Mapping[str, Any]) -> Usual:

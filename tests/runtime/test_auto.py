@@ -188,7 +188,8 @@ def test_answers_that_are_no_numbers_are_not_right(net: Path) -> None:
 def test_int8_with_float16_scales_is_left_to_an_engine_that_can(tmp_path: Path) -> None:
     requirements.openvino()
     path = with_half_scales(tmp_path)
-    contract = read_contract(write_color_net(tmp_path / "colors.onnx"))
+    colors = read_contract(write_color_net(tmp_path / "colors.onnx"))
+    contract = dataclasses.replace(colors, labels=())
     found = choose(path, contract=contract, sha256=model_sha256(path), threads=1)
     assert found.engine != "onnxruntime"
     refused = next(entrant for entrant in found.entrants if entrant.engine == "onnxruntime")

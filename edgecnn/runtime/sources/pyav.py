@@ -30,6 +30,8 @@ class PyavSource:
         paced: bool = False,
     ) -> None:
         self._url = url
+        self._live = live
+        self._read = 0
         self._pace = Pace() if paced else None
         try:
             self._container: Any = av.open(
@@ -58,7 +60,8 @@ class PyavSource:
                 return None
             pixels: Image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
         except Exception as error:
-            raise _lost(self._url, error) from error
+            raise (_lost if self._live else self._damaged)(self._url, error) from error
+        self._read += 1
         if self._pace is not None and frame.time is not None:
             self._pace.wait_for(float(frame.time))
         return pixels
@@ -66,6 +69,12 @@ class PyavSource:
     def close(self) -> None:
         """Close the container."""
         self._container.close()
+
+    def _damaged(self, path: str, error: Exception) -> DeviceError:
+        return DeviceError(
+            f"{path}: damaged after {self._read} frames ({_cause(error)})",
+            hint="copy or record it again",
+        )
 
 
 def _undamaged(container: Any, stream: Any) -> Iterator[Any]:
@@ -99,7 +108,11 @@ def open_file(path: str, wanted: Wanted) -> PyavSource:
 
 
 def _lost(url: str, error: Exception) -> DeviceError:
-    cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return DeviceError(
-        f"{without_password(url)}: {cause}", hint="check the address, and that it is a video"
+        f"{without_password(url)}: {_cause(error)}",
+        hint="check the address, and that it is a video",
     )
+
+
+def _cause(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -71,6 +71,19 @@ def test_a_file_that_is_no_video_is_named(tmp_path: Path) -> None:
         Camera(path)
 
 
+def test_a_clip_that_is_damaged_halfway_says_where(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", count=20)
+    whole = path.read_bytes()
+    start = whole.index(b"mdat") + 4
+    end = whole.index(b"moov")
+    hole = (start + end) // 2
+    path.write_bytes(whole[:hole] + bytes(end - hole) + whole[end:])
+    with Camera(path, backend="pyav") as camera, pytest.raises(DeviceError) as caught:
+        list(camera)
+    assert f"damaged after {camera.captured} frames" in str(caught.value)
+    assert 0 < camera.captured < 20
+
+
 @contextmanager
 def network_camera(*, count: int, damaged: int | None = None) -> Iterator[str]:
     """The address of MJPEG over HTTP that hangs up after `count` frames, one of them no JPEG."""
