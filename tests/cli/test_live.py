@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgecnn.cli.live import described
+from edgecnn.cli.live import Live, described, watch
+from edgecnn.cli.speak import Speaker
 from edgecnn.datasets.draw import annotated
 from edgecnn.runtime import load
+from edgecnn.runtime.preprocess import Image
 from tests.cli.conftest import Edgecnn
 from tests.profiling.toys import COLORS, write_color_net
 from tests.runtime.test_model import segmented
@@ -103,6 +107,9 @@ def test_a_window_that_cannot_be_opened_is_told_before_the_camera_is_asked(
         (("clip.mp4", "--record", "nowhere/out.mp4"), "there is no folder nowhere"),
         (("clip.mp4", "clip.mp4", "--seconds", "1"), "one video or camera"),
         (("clip.mp4", "--smoothing", "1"), "--smoothing"),
+        (("clip.mp4", "--seconds", "0"), "--seconds"),
+        (("picture.png", "--watch-ranges"), "--watch-ranges goes with one video or camera"),
+        (("picture.png", "--threshold", "0"), "--threshold goes with one video or camera"),
     ],
 )
 def test_what_cannot_be_shown_says_why(
@@ -112,6 +119,42 @@ def test_what_cannot_be_shown_says_why(
     assert said.code in (1, 2)
     assert cause in said.err
     assert not list(Path().glob("*out*"))
+
+
+def test_a_file_that_remembers_no_ranges_says_so(edgecnn: Edgecnn, net: Path, clip: Path) -> None:
+    said = edgecnn("classify", net, clip, "--watch-ranges", "--json")
+    assert said.code == 0
+    assert "net.onnx remembers no ranges" in said.err
+    assert json.loads(said.out.splitlines()[-1])["summary"]["watched"] == []
+
+
+def test_time_ends_a_camera_that_is_gone(net: Path) -> None:
+    lives = iter(((np.zeros((8, 8, 3), np.uint8),),))
+
+    def unplugged() -> Iterator[Image]:
+        yield from next(lives, ())
+        raise OSError("unplugged")
+
+    source: Any = unplugged
+    with load(net, threads=1) as model:
+        stats = watch(Speaker(quiet=True), model, Live(source=source, seconds=0.2))
+    assert stats.answered <= 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("profile", "net.onnx", "--source", "clip.mp4", "--device", "local"),
+        ("profile", "--source", "clip.mp4"),
+        ("calibrate", ".", "--minutes", "1"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    edgecnn: Edgecnn, net: Path, clip: Path, arguments: tuple[str, ...]
+) -> None:
+    said = edgecnn(*arguments)
+    assert said.code == 2
+    assert "--" in said.err
 
 
 def test_photon_to_label_says_where_the_time_goes(edgecnn: Edgecnn, net: Path, clip: Path) -> None:

@@ -84,7 +84,10 @@ def test_the_way_from_float_to_int8_and_into_use(edgecnn: Edgecnn, lenet: Path) 
     assert made.document["calibration_images"] == 24
     assert Path(made.document["ranges"]).exists()
     written = edgecnn("inspect", "int8.onnx", "--json").document["contract"]["provenance"]
-    assert written["steps"][-1]["usual"]["images"] == 5, "what a camera is compared with"
+    usual = written["steps"][-1]["usual"]
+    assert usual["images"] == 5, "what a camera is compared with"
+    assert len(usual["tint"]) == 2
+    assert {each["tensor"] for each in usual["ranges"]}, "and its inner layers"
     assert Path("int8.onnx").stat().st_size < lenet.stat().st_size / 2
     assert edgecnn("verify", "int8.onnx", "--json").document["passed"] is True
 
