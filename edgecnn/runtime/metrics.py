@@ -12,6 +12,7 @@ from edgecnn.errors import DeviceError
 from edgecnn.runtime.streamstats import StreamStats
 
 _HOST = "127.0.0.1"
+_CLOSING_S = 0.05  # close() waits so long at most
 _COUNTERS = {
     "answered": "frames answered",
     "captured": "frames captured",
@@ -81,7 +82,10 @@ class MetricsServer:
             ) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="edgecnn metrics", daemon=True
+            target=self._server.serve_forever,
+            args=(_CLOSING_S,),
+            name="edgecnn metrics",
+            daemon=True,
         )
         self._thread.start()
 

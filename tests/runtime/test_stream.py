@@ -156,7 +156,7 @@ def test_nothing_is_left_behind(model: Model) -> None:
     with Camera([color_picture(0)]) as camera, model.stream(camera, metrics_port=0) as stream:
         list(stream)
     threads, files = threading.active_count(), len([*Path("/proc/self/fd").iterdir()])
-    for _ in range(20):
+    for _ in range(5):
         with Camera(lambda: ticking(0.001)) as camera:
             with model.stream(camera, metrics_port=0) as stream:
                 assert stream.read() is not None
