@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecnn.errors import EdgecnnError
+from edgecnn.errors import EdgecnnError, ModelError
 from edgecnn.runtime.compiled import open_tapped
 from edgecnn.runtime.handover import Handover
 from edgecnn.runtime.preprocess import Tensor
@@ -34,6 +34,13 @@ class Gauge:
         self.inners = tuple(inners)
         self._engine = open_tapped(path, tuple(inner.name for inner in inners))
         self._input = self._engine.inputs[0]
+        dtypes = {spec.name: spec.dtype for spec in self._engine.outputs}
+        for inner in inners:
+            if dtypes[inner.name] not in ("uint8", "int8"):
+                raise ModelError(
+                    f"{path}: {inner.name} holds {dtypes[inner.name]}, no 8-bit integers",
+                    hint="quantize it again",
+                )
 
     def read(self, tensor: Tensor) -> tuple[Usage, ...]:
         """For a preprocessed batch of one; where the file has a fixed batch it is repeated."""
@@ -105,5 +112,6 @@ class RangeWatch:
                 self._looks.append(gauge.read(tensor))
         except EdgecnnError as error:  # the camera goes on without it
             self._failure = str(error)
-        self._waiting.clear()  # nobody waits for a look that will not come
-        gauge.close()
+        finally:
+            self._waiting.clear()  # nobody waits for a look that will not come
+            gauge.close()

@@ -176,6 +176,14 @@ def test_a_tapped_file_gives_the_very_answers_of_the_file(files: tuple[Path, Pat
         open_tapped(files[0], ["nothing_like_it"])
 
 
+@pytest.mark.parametrize(("name", "cause"), [("relu_1", "holds float32"), ("none", "cannot load")])
+def test_a_contract_that_names_no_integers_is_told(
+    files: tuple[Path, Path], name: str, cause: str
+) -> None:
+    with pytest.raises(ModelError, match=cause):
+        Gauge(files[0], [Inner(name, floor=True)])
+
+
 def test_another_kind_of_picture_is_told_by_the_layers(files: tuple[Path, Path]) -> None:
     noise = list(np.random.default_rng(0).integers(0, 256, (24, 48, 48, 3), dtype=np.uint8))
     assert drift(files[0], pictures(range(24)) * 13) == (("input", "confidence", "ranges"), "")
