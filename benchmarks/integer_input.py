@@ -2,10 +2,11 @@
 
     python -m benchmarks.integer_input
 
-MobileNetV2 INT8, one thread, 1280x720 to 224. Normalising and then rounding to the first layer's
-integers is a function of one 8-bit value and its channel, so a file could begin behind its first
-QuantizeLinear and be given table[pixel], to the very same answers: checked here first. "table" is
-that in NumPy, "free" a bound below which no implementation gets: the integers cost nothing at all.
+SqueezeNet 1.1 INT8, whose first layer is quantized, one thread, 1280x720 to 224. Normalising and
+then rounding to the first layer's integers is a function of one 8-bit value and its channel, so a
+file could begin behind its first QuantizeLinear and be given table[pixel], to the very same
+answers: checked here first. "table" is that in NumPy, "free" a bound below which no implementation
+gets: the integers cost nothing at all.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def tables(model: Model, quantized: Quantized) -> Integers:
 def main() -> None:
     """Measure the two inputs against each other."""
     OUTPUT.mkdir(exist_ok=True)
-    _, int8 = files("mobilenetv2")
+    _, int8 = files("squeezenet1_1")
     build_helper()
     session, quantized = cut(onnx.load(int8))
     (name,) = (item.name for item in session.get_inputs())
