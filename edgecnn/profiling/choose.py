@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from edgecnn.counted import counted
 from edgecnn.errors import BudgetError, DataError
 from edgecnn.profiling.records import Accuracy, Profile
 from edgecnn.profiling.report.summary import Row, Summary
@@ -149,7 +150,8 @@ def _too_slow(row: Row, limits: Limits) -> tuple[str, str]:
         return "", ""
     found = _latency(row, name)
     if found is None:
-        return f"its {name} is not known: {row.latency.missing_runs} more runs are needed", ""
+        more = counted(row.latency.missing_runs, "more run is", "more runs are")
+        return f"its {name} is not known: {more} needed", ""
     if found.value > limit:
         return f"{name} {like(found.value, found)} ms is over {limit:g}", ""
     upper = like(found.high, found) if math.isfinite(found.high) else "any number of"

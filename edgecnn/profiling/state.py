@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgecnn.counted import counted
 from edgecnn.profiling.records import Around, Measurement, State
 from edgecnn.profiling.statistics import MIN_BLOCKS, drift_interval
 
@@ -60,7 +61,7 @@ def _held_back(measured: Measurement) -> Iterator[str]:
 
 
 def _grew(name: str, count: int) -> str:
-    return f"{name}: {count} time{'s' if count > 1 else ''}"
+    return f"{name}: {counted(count, 'time')}"
 
 
 def taken_share(measured: Measurement) -> float:

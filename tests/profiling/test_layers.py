@@ -118,10 +118,19 @@ def test_the_text_names_the_longest_layers() -> None:
     assert "Of 3 layers of net fp32 the longest are /conv 75 % and <pool> 12 %." in told
 
 
+def test_a_single_layer_is_told_as_one() -> None:
+    single = TimedLayers(LAYERS.layers[:1], 4.0, 4.2, 100)
+    told = profile_table(summarize(made_up_report(profile("fp32", single))))
+    assert "The one layer of net fp32 is /conv 100 %." in told
+
+
 def test_markdown_shows_the_longest_and_counts_the_rest() -> None:
     text = markdown(SUMMARY)
     (line,) = [line for line in text.splitlines() if line.startswith("| /conv |")][:1]
     assert line == "| /conv | Conv fp32 | 3.000 | 75.0% | 90 | 3,000 | 30 | 1 | compute 100 % |"
+    one_more = TimedLayers(LAYERS.layers[1:2] * 11, 4.0, 4.2, 100)
+    told = markdown(summarize(made_up_report(profile("fp32", one_more))))
+    assert "1 more takes 0.500 ms." in told
     many = TimedLayers(LAYERS.layers * 5, 4.0, 4.2, 100)
     assert "5 more take 2.500 ms." in markdown(summarize(made_up_report(profile("fp32", many))))
 

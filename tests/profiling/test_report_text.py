@@ -121,6 +121,24 @@ def test_many_marked_runs_are_named_by_three_and_counted() -> None:
     assert "4 were not compared: throttled." in text
 
 
+def test_what_is_one_is_told_as_one() -> None:
+    pairs = [
+        made_up_profile(f"net{index}", kind, p50_ms=4)
+        for index in range(4)
+        for kind in ("fp32", "int8")
+    ]
+    faster = made_up_profile("net0", "int8", p50_ms=2)
+    marked = dataclasses.replace(pairs[-1], state="throttled", why="hot")
+    one = dataclasses.replace(
+        made_up_report(pairs[0], faster, *pairs[2:-1], marked), blocks_missing=1
+    )
+    text = " ".join(profile_table(summarize(one)).split())
+    assert "1 was not compared: throttled." in text
+    assert "1 of 3 differences holds at 99 %." in text
+    assert "Interrupted: 1 block fewer than planned." in text
+    assert "1 core;" in device_line({**DEVICE, "cores": 1, "isa": []})
+
+
 def test_medians_that_the_time_did_not_suffice_for_are_named() -> None:
     blocks = [(1.0 + 0.05 * (index % 3)) * 1e6 for index in range(12)]
     rough = dataclasses.replace(

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from edgecnn import __version__
+from edgecnn.counted import counted
 from edgecnn.errors import EdgecnnError
 from edgecnn.files import write_text
 from edgecnn.profiling.report.latencies import latency_plot
@@ -84,7 +85,7 @@ def _subtitle(summary: Summary) -> str:
     created = summary.report.created
     when = f"{created.day} {created:%B %Y, %H:%M} {created.tzname() or ''}".strip()
     measured = summary.rows[0].profile.measurement
-    threads = f"{measured.threads} thread{'s' if measured.threads > 1 else ''}"
+    threads = counted(measured.threads, "thread")
     engine = measured.facts.get("engine", measured.engine)
     return f"{when} · {engine} · {threads}, batch {measured.batch}"
 
@@ -186,7 +187,7 @@ def _percentiles(row: Row) -> str:
     slowest = max(row.profile.measurement.latencies_ns) / 1e6
     parts += [f"slowest {like(slowest, latency.p50)}", f"{runs:,} runs", row.profile.state]
     if outside := beyond(row):
-        parts.append(f"{outside} {'run lies' if outside == 1 else 'runs lie'} beyond the plot")
+        parts.append(f"{counted(outside, 'run lies', 'runs lie')} beyond the plot")
     return " · ".join(parts)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgecnn.counted import counted
 from edgecnn.profiling.compare import (
     Comparison,
     Latency,
@@ -85,7 +86,7 @@ def summarize(report: Report, *, use_marked: bool = False) -> Summary:
 def _about(report: Report) -> tuple[str, ...]:
     """What to beware of in the report as a whole."""
     missing = report.blocks_missing
-    stopped = f"Interrupted: {missing} blocks fewer than planned." if missing else ""
+    stopped = f"Interrupted: {counted(missing, 'block')} fewer than planned." if missing else ""
     mixed = f"Not measured alike: {'; '.join(report.mixed)}." if report.mixed else ""
     return tuple(filter(None, (stopped, mixed or _elsewhere(report))))
 
@@ -168,9 +169,11 @@ def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _left_out(rows: Sequence[Row]) -> str:
     """How many were not compared, and what they were: `7 were not compared: throttled.`."""
+    if not rows:
+        return ""
     verdicts = [row.comparison.verdict for row in rows if row.comparison]
     why = dict.fromkeys(verdict.removeprefix(f"{NOT_COMPARED}: ") for verdict in verdicts)
-    return f"{len(verdicts)} were not compared: {', '.join(why)}." if verdicts else ""
+    return f"{counted(len(verdicts), 'was', 'were')} not compared: {', '.join(why)}."
 
 
 def _is_left_out(row: Row) -> bool:
@@ -182,12 +185,13 @@ def _range(compared: Sequence[Row]) -> str:
     if not ratios:
         return ""
     sure = sum(row.comparison.differs for row in compared if row.comparison)
+    hold = "holds" if sure == 1 else "hold"
     what = (
         "INT8 is" if all(row.profile.precision == "int8" for row in compared) else "The files are"
     )
     return (
         f"{what} {min(ratios):.2f} to {max(ratios):.2f} times as fast as {_bases(compared)};"
-        f" {sure} of {len(ratios)} differences hold at 99 %."
+        f" {sure} of {counted(len(ratios), 'difference')} {hold} at 99 %."
     )
 
 
