@@ -163,6 +163,27 @@ def test_a_trace_puts_the_layers_one_behind_the_other(tmp_path: Path) -> None:
     assert "MACs" not in layers[2]["args"], "what is not known is not there"
 
 
+METADATA = {
+    "process_name": {"name"}, "thread_name": {"name"}, "process_sort_index": {"sort_index"},
+}  # fmt: skip
+
+
+def test_each_event_of_a_trace_has_the_fields_that_the_format_asks_for() -> None:
+    document = json.loads(chrome_trace(SUMMARY))
+    assert set(document) == {"traceEvents", "displayTimeUnit", "otherData"}
+    assert document["displayTimeUnit"] in ("ms", "ns"), "there is no other"
+    for event in document["traceEvents"]:
+        assert {"ph", "name", "pid", "tid", "args"} <= set(event)
+        assert isinstance(event["pid"], int)
+        assert isinstance(event["tid"], int)
+        if event["ph"] == "X":
+            assert min(event["ts"], event["dur"]) >= 0
+            assert isinstance(event["cat"], str)
+        else:
+            assert event["ph"] == "M"
+            assert {event["name"]: set(event["args"])}.items() <= METADATA.items()
+
+
 @given(st.lists(st.floats(0.0002, 50), min_size=1, max_size=60), st.floats(0.0, 100))
 def test_perfetto_drops_no_layer_of_a_trace(times_ms: list[float], profiled_ms: float) -> None:
     # It makes whole ns of the us, cutting off what is left, and drops a slice that begins within
