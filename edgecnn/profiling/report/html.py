@@ -153,7 +153,7 @@ def _pace(summary: Summary) -> str:
     silent = [title for name, title in titles.items() if name not in there]
     told = "Each point is a block of runs; what others took is time that runs waited for a CPU."
     told += f" {pace_words(summary)}"
-    told += f" Not told by this device: {', '.join(silent)}." if silent else ""
+    told += f" Not told by this device: {'; '.join(silent)}." if silent else ""
     note = f'<p class="note">{told}</p>'
     return "\n".join(
         ["<section>", "<h2>The measurement over time</h2>", *boxes, note, "</section>"]

@@ -160,20 +160,24 @@ def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
     compared = [row for row in rows if row.comparison]
     if not compared:
         return (_fastest(rows),)
-    if len(compared) <= _FEW:
-        return tuple(_told(row) for row in compared)
     judged = [row for row in compared if not _is_left_out(row)]
     left_out = [row for row in compared if _is_left_out(row)]
-    return tuple(filter(None, (_range(judged), _left_out(left_out))))
+    told = map(_told, judged) if len(compared) <= _FEW else [_range(judged)]
+    return tuple(filter(None, (*told, _left_out(left_out))))
 
 
 def _left_out(rows: Sequence[Row]) -> str:
-    """How many were not compared, and what they were: `7 were not compared: throttled.`."""
+    """Who was not compared, and why; of several how many: `7 files were not compared: throttled.`.
+
+    That is said once: a page that begins with it three times says nothing else.
+    """
     if not rows:
         return ""
     verdicts = [row.comparison.verdict for row in rows if row.comparison]
     why = dict.fromkeys(verdict.removeprefix(f"{NOT_COMPARED}: ") for verdict in verdicts)
-    return f"{counted(len(verdicts), 'was', 'were')} not compared: {', '.join(why)}."
+    alone = f"{rows[0].name} was not compared with {rows[0].against}"
+    who = alone if len(rows) == 1 else f"{len(rows)} files were not compared"
+    return f"{who}: {', '.join(why)}."
 
 
 def _is_left_out(row: Row) -> bool:
@@ -203,8 +207,6 @@ def _bases(compared: Sequence[Row]) -> str:
 def _told(row: Row) -> str:
     if row.comparison is None or not row.comparison.differs:
         verdict = row.comparison.verdict if row.comparison else ""
-        if _is_left_out(row):
-            return f"{row.name} and {row.against} were {verdict}."
         return f"Between {row.name} and {row.against} {verdict}."
     sentence = f"{row.name} is {row.comparison.verdict} than {row.against}"
     paired = row.profile.accuracy.paired if row.profile.accuracy else None
