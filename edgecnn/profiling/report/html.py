@@ -112,10 +112,14 @@ def _plot_note(summary: Summary) -> str:
             " Bars are 95 % intervals of the median."
         )
     left_out = [row.name for row in summary.rows if row.profile.accuracy is None]
+    front = (
+        " The staircase is the front: nothing measured here is both faster and more accurate."
+        if any(row.on_front for row in summary.rows)
+        else ""
+    )
     note = (
-        "Up and to the left is better. The staircase is the front: nothing measured here is both"
-        " faster and more accurate. Bars are 95 % intervals, the area of a bubble is its file's"
-        " size, and a dotted line joins the files of one network."
+        f"Up and to the left is better.{front} Bars are 95 % intervals, the area of a bubble is"
+        " its file's size, and a dotted line joins the files of one network."
     )
     return (
         f"{note} Not shown, without measured accuracy: {', '.join(left_out)}." if left_out else note

@@ -104,7 +104,8 @@ def _rows(profiles: Sequence[Profile], *, use_marked: bool) -> tuple[Row, ...]:
     base = baselines(profiles)
     latencies = tuple(map(latency, profiles))
     roofs = _roofs(profiles)
-    front, beaten = on_front(profiles, latencies), clearly_beaten(profiles, latencies)
+    front = on_front(profiles, latencies, use_marked=use_marked)
+    beaten = clearly_beaten(profiles, latencies, use_marked=use_marked)
     return tuple(
         Row(
             name=called[i],
