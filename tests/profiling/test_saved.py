@@ -146,6 +146,12 @@ def test_what_is_no_saved_profile_is_refused_by_name(
         read_report(path)
 
 
+def test_what_another_command_wrote_is_told_by_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"format": 1, "results": []}')
+    with pytest.raises(DataError, match=r"not a whole saved profile \(no 'device' in it\)"):
+        read_report(tmp_path / "a.json")
+
+
 @pytest.mark.parametrize("number", ["1e400", "NaN", "Infinity", "9" * 400])
 @pytest.mark.parametrize("key", ["cpu_share", "size_bytes", "load_ms"])
 def test_no_number_is_endless(number: str, key: str, tmp_path: Path) -> None:

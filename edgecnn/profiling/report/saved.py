@@ -61,7 +61,8 @@ def parse_report(document: object, *, source: str) -> Report:
     try:
         return _report(_printable(document))
     except _MISTAKES as error:
-        cause = " ".join(repr(error).split())[:80]
+        what = f"no {error} in it" if isinstance(error, KeyError) else repr(error)
+        cause = " ".join(what.split())[:80]
         raise DataError(f"{source}: not a whole saved profile ({cause})", hint=_HINT) from error
 
 
