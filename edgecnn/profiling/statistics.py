@@ -11,6 +11,7 @@ within the samples could hold it more often, so that of a p99 may be open.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -182,6 +183,7 @@ def rank_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) ->
     return Interval(float(np.median(means)), float(means[out - 1]), float(means[-out]))
 
 
+@functools.cache
 def _ranks_left_out(n: int, confidence: float) -> int:
     """How many sums of signed ranks 1..n are too small for the confidence: below each end."""
     chances = np.ones(1)  # of each sum, with a coin for every rank
