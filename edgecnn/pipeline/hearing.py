@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.counted import counted
+from edgecnn.errors import EdgecnnError
 from edgecnn.files import sha256_of
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.profiling.journal import Journal
@@ -41,7 +42,7 @@ class Hearing:
 
     @contextmanager
     def listener(self) -> Iterator[Listener]:
-        """Listen; an interruption that ends the work is told before it goes on."""
+        """Listen; what is kept of work that a person or a device ends is told."""
         with self._narrator.progress("measure") as show:
 
             def step(step: Step) -> None:
@@ -57,7 +58,7 @@ class Hearing:
                     resumed=self._resumed,
                     interrupted=self._interrupted if self._keep_interrupted else None,
                 )
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, EdgecnnError):
                 if self._done:
                     kept = counted(self._done, "block is", "blocks are")
                     self._narrator.warn(f"interrupted: {kept} kept; the same command goes on")
