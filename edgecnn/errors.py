@@ -10,7 +10,7 @@ EdgecnnError                 one line of cause, one line of advice; exit code 1
 ├── DataError                images, labels or calibration sets that cannot be used
 ├── WeightsError             a checkpoint cannot be had or does not fit
 ├── ParityError              a step changed the answers more than it may
-├── BudgetError              INT8 costs more accuracy than was allowed
+├── BudgetError              more accuracy or time is lost than was allowed
 ├── EngineError              an engine is missing, or failed to build or run
 └── DeviceError              a device cannot be reached or does not answer
 """
@@ -65,7 +65,7 @@ class ParityError(EdgecnnError):
 
 
 class BudgetError(EdgecnnError):
-    """INT8 costs more accuracy than was allowed."""
+    """More accuracy or time is lost than was allowed."""
 
 
 class EngineError(EdgecnnError):

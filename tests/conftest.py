@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from edgecnn.datasets.natural import natural_images
+
+settings.register_profile("unhurried", deadline=None)  # a machine may be busy with other things
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)

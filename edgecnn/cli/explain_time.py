@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn.cli.speak import Speaker
+from edgecnn.counted import counted
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.explain_time import Finding, Row, TimeExplanation, TimeOptions
@@ -35,12 +36,12 @@ def tell_time(speaker: Speaker, file: Path, *, options: TimeOptions, top: int) -
 
 def _head(explanation: TimeExplanation) -> str:
     times = explanation.times
-    threads = "1 thread" if explanation.threads == 1 else f"{explanation.threads} threads"
+    threads = counted(explanation.threads, "thread")
     return "\n".join(
         [
             f"{explanation.file} on {explanation.engine}, {threads}: {times.run_ms:.2f} ms a run",
             f"under the profiler {times.profiled_ms:.2f} ms ({times.overhead:+.0%}), of which the "
-            f"{len(explanation.rows)} layers take {times.layers_ms:.2f}",
+            f"{counted(len(explanation.rows), 'layer takes', 'layers take')} {times.layers_ms:.2f}",
             "",
             f"{'layer':<{_NAME_WIDTH}} {'runs as':<{_KIND_WIDTH}}      ms  share",
         ]
@@ -61,7 +62,8 @@ def _tell_rest(speaker: Speaker, explanation: TimeExplanation, top: int) -> None
     if hidden > 0:
         ordered = sorted((row.timed.time_ms for row in explanation.rows), reverse=True)
         rest_ms = sum(ordered[top:])
-        speaker.print(f"{hidden} more layers take {rest_ms:.3f} ms: --top {len(explanation.rows)}")
+        more = counted(hidden, "more layer takes", "more layers take")
+        speaker.print(f"{more} {rest_ms:.3f} ms: --top {len(explanation.rows)}")
     if times.layers_ms < _BUSY * times.profiled_ms:
         speaker.warn(
             "the layers take far less than the runs that they are a part of: other programs had "
@@ -71,7 +73,7 @@ def _tell_rest(speaker: Speaker, explanation: TimeExplanation, top: int) -> None
 
 def _tell_finding(speaker: Speaker, finding: Finding) -> None:
     count = len(finding.layers)
-    layers = "1 layer" if count == 1 else f"{count} layers"
+    layers = counted(count, "layer")
     names = ", ".join((*finding.layers[:_NAMED], *["…"][: count > _NAMED]))
     text = f"{layers}, {finding.time_ms:.3f} ms: {finding.cause} ({names}); {finding.remedy}"
     for index, line in enumerate(textwrap.wrap(text, _TEXT, break_on_hyphens=False)):

@@ -8,6 +8,7 @@ import click
 
 from edgecnn.cli import options
 from edgecnn.cli.speak import Speaker
+from edgecnn.counted import counted
 
 
 @click.group()
@@ -35,7 +36,8 @@ def list_entries(*, speaker: Speaker) -> None:
         speaker.print(f"{entry.kind:<11} {size:>8}  {age_days:5.1f} days  {entry.about}")
     total_bytes = sum(entry.size_bytes for entry in found)
     engines_bytes = sum(entry.size_bytes for entry in found if entry.kind == "engine")
-    speaker.print(f"{len(found)} entries, {human_size(total_bytes)}, in {cache_dir()}")
+    many = counted(len(found), "entry", "entries")
+    speaker.print(f"{many}, {human_size(total_bytes)}, in {cache_dir()}")
     speaker.print(f"engines take {human_size(engines_bytes)}, limit {human_size(limit_bytes)}")
     listed = [
         {

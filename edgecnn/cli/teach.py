@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecnn.cli.speak import Speaker
+from edgecnn.counted import counted
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.train import TrainResult
@@ -104,7 +105,7 @@ def _teach_digits(speaker: Speaker, recipe: Path, *, output: Path | None, force:
     network = read_training(recipe)
     target = output or Path(f"{network.name}.safetensors")
     check_target(target, force=force)
-    speaker.line("train", f"{network.name} on digits, {network.fit.epochs} epochs")
+    speaker.line("train", f"{network.name} on digits, {counted(network.fit.epochs, 'epoch')}")
     key = {"network": repr(network), **tool_versions("torch", "numpy")}
     memory = Progress(unfinished_file("digits", key))
     with speaker.progress("train") as progress:

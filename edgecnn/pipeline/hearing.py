@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edgecnn.counted import counted
+from edgecnn.errors import EdgecnnError
 from edgecnn.files import sha256_of
 from edgecnn.pipeline.narrator import Narrator
 from edgecnn.profiling.journal import Journal
@@ -40,7 +42,7 @@ class Hearing:
 
     @contextmanager
     def listener(self) -> Iterator[Listener]:
-        """Listen; an interruption that ends the work is told before it goes on."""
+        """Listen; what is kept of work that a person or a device ends is told."""
         with self._narrator.progress("measure") as show:
 
             def step(step: Step) -> None:
@@ -56,11 +58,10 @@ class Hearing:
                     resumed=self._resumed,
                     interrupted=self._interrupted if self._keep_interrupted else None,
                 )
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, EdgecnnError):
                 if self._done:
-                    self._narrator.warn(
-                        f"interrupted: {self._done} blocks are kept; the same command goes on"
-                    )
+                    kept = counted(self._done, "block is", "blocks are")
+                    self._narrator.warn(f"interrupted: {kept} kept; the same command goes on")
                 raise
 
     def _progress(self, done: int, total: int) -> None:
@@ -68,21 +69,22 @@ class Hearing:
         self._done = done
 
     def _planned(self, plan: Plan) -> None:
-        files, known_to = len(self._files), f"{self._options.precision * 100:g} %"
+        files, known_to = counted(len(self._files), "file"), f"{self._options.precision * 100:g} %"
         self._narrator.line(
             "plan",
-            f"{files} file{'s' if files > 1 else ''}, {_RUNS[self._options.boundary]}, until the "
+            f"{files}, {_RUNS[self._options.boundary]}, until the "
             f"medians are known to {known_to}: about {plan.expected_s:.0f} s",
         )
 
     def _resumed(self, blocks: int) -> None:
         self._done = blocks
-        self._narrator.line("resume", f"{blocks} blocks were measured before")
+        were = counted(blocks, "block was", "blocks were")
+        self._narrator.line("resume", f"{were} measured before")
 
     def _interrupted(self, done: int, total: int) -> None:
         self.blocks_missing = total - done
         self._narrator.warn(
-            f"interrupted after {done} of {total} blocks: the report is of these; "
+            f"interrupted after {done} of {counted(total, 'block')}: the report is of these; "
             "the same command goes on from here"
         )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgecnn.counted import counted
 from edgecnn.datasets.classes import class_words
 from edgecnn.datasets.classified import Classified
 from edgecnn.datasets.parts import Parts
@@ -170,9 +171,8 @@ def _learnt(
     from edgecnn.training.tuning import tune_network
 
     schedule = course.schedule
-    narrator.line(
-        "train", f"--tune {course.tune}, at most {schedule.epochs} epochs, {schedule.optimizer}"
-    )
+    most = counted(schedule.epochs, "epoch")
+    narrator.line("train", f"--tune {course.tune}, at most {most}, {schedule.optimizer}")
     teller = Teller(schedule.epochs, narrator)
     try:
         with narrator.progress("train") as progress:
@@ -182,7 +182,8 @@ def _learnt(
             narrator.warn(f"interrupted behind epoch {teller.done}: the same command goes on")
         raise
     if len(epochs) < schedule.epochs:
-        narrator.line("stopped", f"after {len(epochs)} epochs: no better for {schedule.patience}")
+        done = counted(len(epochs), "epoch")
+        narrator.line("stopped", f"after {done}: no better for {schedule.patience}")
     return epochs
 
 

@@ -34,6 +34,7 @@ def unfinished_calibration(
         if done is None:
             narrator.warn("the state of an interrupted calibration is damaged: it begins anew")
         else:
-            narrator.line("resume", f"{done:,} of {frames.count:,} images were done before")
+            were = "was" if done == 1 else "were"
+            narrator.line("resume", f"{done:,} of {frames.count:,} images {were} done before")
 
     return Checkpoint(unfinished_file("calibration", key), frames.tensors, heard)

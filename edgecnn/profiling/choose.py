@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from edgecnn.counted import counted
 from edgecnn.errors import BudgetError, DataError
 from edgecnn.profiling.records import Accuracy, Profile
 from edgecnn.profiling.report.summary import Row, Summary
@@ -71,8 +73,15 @@ def choose(summary: Summary, limits: Limits, *, use_marked: bool = False) -> Cho
     chosen = next((each for each in ranked if each.fits), None)
     if chosen is None:
         reasons = "; ".join(f"{each.row.name}: {' and '.join(each.against)}" for each in ranked)
-        raise BudgetError(f"no file fits. {reasons}", hint="allow more time, or a larger drop")
+        raise BudgetError(f"no file fits. {reasons}", hint=_advice(found, limits))
     return Choice(chosen, tuple(each for each in ranked if each is not chosen), limits)
+
+
+def _advice(found: Sequence[Candidate], limits: Limits) -> str:
+    """What would let a file fit: time does not help where only a run's mark speaks against it."""
+    if any(_candidate(each.row, limits, use_marked=True).fits for each in found):
+        return "measure again once the device is steady, or take marked runs, too: --use-marked"
+    return "allow more time, or a larger drop"
 
 
 def why_not(candidate: Candidate, chosen: Candidate) -> str:
@@ -149,7 +158,8 @@ def _too_slow(row: Row, limits: Limits) -> tuple[str, str]:
         return "", ""
     found = _latency(row, name)
     if found is None:
-        return f"its {name} is not known: {row.latency.missing_runs} more runs are needed", ""
+        more = counted(row.latency.missing_runs, "more run is", "more runs are")
+        return f"its {name} is not known: {more} needed", ""
     if found.value > limit:
         return f"{name} {like(found.value, found)} ms is over {limit:g}", ""
     upper = like(found.high, found) if math.isfinite(found.high) else "any number of"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecnn.profiling.records import Profile
+from edgecnn.profiling.records import Accuracy, Profile
 from edgecnn.profiling.statistics import (
     CLAIM_CONFIDENCE,
     CONFIDENCE,
@@ -154,37 +154,34 @@ def _marked(profile: Profile, against: Profile) -> str | None:
     return " and ".join(sorted(marks)) or None
 
 
-def on_front(profiles: Sequence[Profile], latencies: Sequence[Latency]) -> tuple[bool, ...]:
+def on_front(
+    profiles: Sequence[Profile], latencies: Sequence[Latency], *, use_marked: bool = False
+) -> tuple[bool, ...]:
     """For each profile whether no other is both faster and more accurate, as measured.
 
-    A profile without a measured accuracy is never on the front.
+    A profile without a measured accuracy is never on the front, nor is one whose run is marked,
+    unless `use_marked`: nobody knows how fast it is.
     """
-    points = [
-        (-found.cost.value, each.accuracy.top1.value)
-        for each, found in zip(profiles, latencies, strict=True)
-        if each.accuracy
-    ]
+    points = {
+        index: (-cost.value, top1.value)
+        for index, top1, cost in _judgeable(profiles, latencies, use_marked=use_marked)
+    }
     return tuple(
-        each.accuracy is not None
-        and not any(
-            _beats(other, (-found.cost.value, each.accuracy.top1.value)) for other in points
-        )
-        for each, found in zip(profiles, latencies, strict=True)
+        (own := points.get(index)) is not None
+        and not any(_beats(other, own) for other in points.values())
+        for index in range(len(profiles))
     )
 
 
 def clearly_beaten(
-    profiles: Sequence[Profile], latencies: Sequence[Latency]
+    profiles: Sequence[Profile], latencies: Sequence[Latency], *, use_marked: bool = False
 ) -> tuple[int | None, ...]:
     """For each profile the index of the fastest that clearly beats it, if one does.
 
-    That is: faster and more accurate, with intervals that do not touch.
+    That is: faster and more accurate, with intervals that do not touch, and neither run marked,
+    unless `use_marked`.
     """
-    measured = [
-        (index, each.accuracy.top1, found.cost)
-        for index, (each, found) in enumerate(zip(profiles, latencies, strict=True))
-        if each.accuracy
-    ]
+    measured = _judgeable(profiles, latencies, use_marked=use_marked)
     beaten: list[int | None] = [None] * len(profiles)
     for index, top1, cost in measured:
         better = [
@@ -194,6 +191,17 @@ def clearly_beaten(
         ]
         beaten[index] = min(better)[1] if better else None
     return tuple(beaten)
+
+
+def _judgeable(
+    profiles: Sequence[Profile], latencies: Sequence[Latency], *, use_marked: bool
+) -> list[tuple[int, Accuracy, Interval]]:
+    """Index, top-1 and latency of the profiles that can be judged by both."""
+    return [
+        (index, each.accuracy.top1, found.cost)
+        for index, (each, found) in enumerate(zip(profiles, latencies, strict=True))
+        if each.accuracy and (use_marked or each.state == "stable")
+    ]
 
 
 def _twin(place: int, profiles: Sequence[Profile]) -> int | None:

@@ -13,7 +13,6 @@ from edgecnn.contract import Contract
 from edgecnn.contract_json import to_json
 from edgecnn.datasets.labelled import LabelledImages
 from edgecnn.devices.conversation import garbage
-from edgecnn.devices.facts import checked_facts
 from edgecnn.devices.fleet import Fleet, Job
 from edgecnn.errors import DataError, DeviceError, EdgecnnError
 from edgecnn.onnxfile import model_sha256
@@ -141,8 +140,6 @@ def _report(
         raise DeviceError(f"{kind}: other files were measured there", hint="run it again")
     return dataclasses.replace(
         report,
-        device=checked_facts(kind, report.device),
-        device_after=checked_facts(kind, report.device_after),
         device_name=kind,
         profiles=tuple(
             dataclasses.replace(profile, file=str(path), contract=contracts[path])

@@ -66,7 +66,15 @@ def regressions(
 
 
 def check_regressions(found: Sequence[Regression], *, where: str) -> None:
-    """Raise BudgetError where a file is slower than it may be."""
+    """Raise BudgetError where a file is slower than it may be, UsageError where none was compared.
+
+    A job that compares nothing must not pass as if nothing had become slower.
+    """
+    if all(each.answer == "no older file" for each in found):
+        raise UsageError(
+            f"{where} holds none of these files, so nothing was compared",
+            hint="files are found by model and precision: measure the baseline with these files",
+        )
     slower = [each for each in found if each.answer == "slower"]
     if slower:
         raise BudgetError(

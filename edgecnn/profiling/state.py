@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from edgecnn.counted import counted
 from edgecnn.profiling.records import Around, Measurement, State
 from edgecnn.profiling.statistics import MIN_BLOCKS, drift_interval
 
@@ -47,9 +49,8 @@ def mark_of(measured: Measurement, *, emulated: str | None) -> Mark:
 def _held_back(measured: Measurement) -> Iterator[str]:
     states = [block.state for block in measured.around if block.state]
     if states:
-        first, last = measured.throttle_before, states[-1]["throttle_counts"]
-        grown = {name: count - first.get(name, 0) for name, count in last.items()}
-        yield from (_grew(name, count) for name, count in grown.items() if count > 0)
+        counts = (measured.throttle_before, *(state["throttle_counts"] for state in states))
+        yield from (_grew(name, count) for name, count in _growth(counts).items() if count)
         slowed = {name for state in states for name in state["held_back"]}
         yield from (f"slowed down by {name}" for name in sorted(slowed))
     if fallen := _clock_fell(measured.around):
@@ -59,8 +60,23 @@ def _held_back(measured: Measurement) -> Iterator[str]:
         yield f"others took {taken * 100:.0f} % of the CPU time that it asked for"
 
 
+def _growth(counts: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    """By how much each counter grew from one reading to the next.
+
+    Not from the first to the last: a profile that goes on after an interruption has blocks that
+    are older than its first reading, and a device that was started anew counts from zero.
+    """
+    last, *others = map(dict, counts)
+    grown: Counter[str] = Counter()
+    for reading in others:
+        for name, count in reading.items():
+            grown[name] += max(0, count - last.get(name, 0))
+        last |= reading
+    return grown
+
+
 def _grew(name: str, count: int) -> str:
-    return f"{name}: {count} time{'s' if count > 1 else ''}"
+    return f"{name}: {counted(count, 'time')}"
 
 
 def taken_share(measured: Measurement) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn.errors import DeviceError
 from edgecnn.pipeline.hearing import Hearing
 from edgecnn.pipeline.narrator import Progress, Silent
 from edgecnn.profiling.options import Options, Step
@@ -45,7 +46,10 @@ def test_the_bar_names_the_file_that_is_worked_on() -> None:
     assert bar.shown[2][2].endswith("int8.onnx"), "its end tells files apart"
 
 
-def test_what_is_kept_is_told_when_work_is_interrupted() -> None:
+@pytest.mark.parametrize("end", [KeyboardInterrupt, DeviceError("the cable", hint="plug it in")])
+def test_what_is_kept_is_told_when_work_ends_early(
+    end: BaseException | type[BaseException],
+) -> None:
     bar = Bar()
     hearing = Hearing(bar, [Path("a.onnx")], Options(), keep_interrupted=False)
 
@@ -54,8 +58,8 @@ def test_what_is_kept_is_told_when_work_is_interrupted() -> None:
             assert listener.interrupted is None
             assert listener.progress
             listener.progress(3, 12)
-            raise KeyboardInterrupt
+            raise end
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises((KeyboardInterrupt, DeviceError)):
         interrupted()
     assert bar.warnings == ["interrupted: 3 blocks are kept; the same command goes on"]

@@ -93,6 +93,16 @@ def test_where_nothing_fits_every_reason_is_told() -> None:
         chosen(Limits(max_latency_ms=0.5))
 
 
+def test_where_only_marks_stand_in_the_way_more_time_is_no_advice() -> None:
+    held_back = dataclasses.replace(FLOAT, state="throttled", why="hot")
+    with pytest.raises(BudgetError, match="its run was throttled") as raised:
+        chosen(Limits(max_latency_ms=20), held_back)
+    assert "--use-marked" in raised.value.hint
+    with pytest.raises(BudgetError) as raised:
+        chosen(Limits(max_latency_ms=1), held_back)
+    assert raised.value.hint == "allow more time, or a larger drop"
+
+
 def test_without_accuracy_there_is_nothing_to_choose_by() -> None:
     with pytest.raises(DataError, match="no accuracy was measured"):
         chosen(Limits(max_latency_ms=5), UNKNOWN)

@@ -151,6 +151,15 @@ def test_only_what_is_clearly_worse_is_called_worse() -> None:
     assert clearly_beaten(ALL, tuple(map(latency, ALL))) == (None, None, None, 2)
 
 
+def test_a_marked_run_is_on_no_front_and_beats_nobody_unless_asked() -> None:
+    marked = (*ALL[:2], dataclasses.replace(ALL[2], state="throttled"), ALL[3])
+    latencies = tuple(map(latency, marked))
+    assert on_front(marked, latencies) == (True, True, False, False)
+    assert on_front(marked, latencies, use_marked=True) == (True, True, True, False)
+    assert clearly_beaten(marked, latencies) == (None, None, None, None)
+    assert clearly_beaten(marked, latencies, use_marked=True) == (None, None, None, 2)
+
+
 def test_profiles_are_called_by_model_and_precision() -> None:
     assert names((FLOAT, INT8)) == ("mobilenetv2 fp32", "mobilenetv2 int8")
 

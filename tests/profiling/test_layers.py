@@ -118,10 +118,19 @@ def test_the_text_names_the_longest_layers() -> None:
     assert "Of 3 layers of net fp32 the longest are /conv 75 % and <pool> 12 %." in told
 
 
+def test_a_single_layer_is_told_as_one() -> None:
+    single = TimedLayers(LAYERS.layers[:1], 4.0, 4.2, 100)
+    told = profile_table(summarize(made_up_report(profile("fp32", single))))
+    assert "The one layer of net fp32 is /conv 100 %." in told
+
+
 def test_markdown_shows_the_longest_and_counts_the_rest() -> None:
     text = markdown(SUMMARY)
     (line,) = [line for line in text.splitlines() if line.startswith("| /conv |")][:1]
     assert line == "| /conv | Conv fp32 | 3.000 | 75.0% | 90 | 3,000 | 30 | 1 | compute 100 % |"
+    one_more = TimedLayers(LAYERS.layers[1:2] * 11, 4.0, 4.2, 100)
+    told = markdown(summarize(made_up_report(profile("fp32", one_more))))
+    assert "1 more takes 0.500 ms." in told
     many = TimedLayers(LAYERS.layers * 5, 4.0, 4.2, 100)
     assert "5 more take 2.500 ms." in markdown(summarize(made_up_report(profile("fp32", many))))
 
@@ -152,6 +161,27 @@ def test_a_trace_puts_the_layers_one_behind_the_other(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert layers[0]["args"]["GMAC/s"] == pytest.approx(30)
     assert "MACs" not in layers[2]["args"], "what is not known is not there"
+
+
+METADATA = {
+    "process_name": {"name"}, "thread_name": {"name"}, "process_sort_index": {"sort_index"},
+}  # fmt: skip
+
+
+def test_each_event_of_a_trace_has_the_fields_that_the_format_asks_for() -> None:
+    document = json.loads(chrome_trace(SUMMARY))
+    assert set(document) == {"traceEvents", "displayTimeUnit", "otherData"}
+    assert document["displayTimeUnit"] in ("ms", "ns"), "there is no other"
+    for event in document["traceEvents"]:
+        assert {"ph", "name", "pid", "tid", "args"} <= set(event)
+        assert isinstance(event["pid"], int)
+        assert isinstance(event["tid"], int)
+        if event["ph"] == "X":
+            assert min(event["ts"], event["dur"]) >= 0
+            assert isinstance(event["cat"], str)
+        else:
+            assert event["ph"] == "M"
+            assert {event["name"]: set(event["args"])}.items() <= METADATA.items()
 
 
 @given(st.lists(st.floats(0.0002, 50), min_size=1, max_size=60), st.floats(0.0, 100))

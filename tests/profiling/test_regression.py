@@ -66,7 +66,15 @@ def test_without_a_limit_it_only_tells() -> None:
 
 def test_a_new_file_is_not_compared() -> None:
     other = made_up_profile("other", "fp32", p50_ms=4)
-    assert against(other).answer == "no older file"
+    found = regressions(made_up_report(later(1.0), other), made_up_report(NET), most=0.05)
+    assert [each.answer for each in found] == ["held", "no older file"]
+    check_regressions(found, where="old.json")
+
+
+def test_a_baseline_of_other_files_lets_nothing_pass() -> None:
+    new = against(made_up_profile("other", "fp32", p50_ms=4))
+    with pytest.raises(UsageError, match=r"old\.json holds none of these files"):
+        check_regressions([new], where="old.json")
 
 
 def test_marked_runs_tell_nothing() -> None:

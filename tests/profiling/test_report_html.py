@@ -137,7 +137,7 @@ def test_what_a_board_tells_over_time_is_drawn_and_what_it_does_not_is_said(page
     )
     measured = dataclasses.replace(silent.measurement, around=around)
     text = words(page_of(dataclasses.replace(silent, measurement=measured)))
-    assert "Not told by this device: clock, MHz, hottest, °C." in text
+    assert "Not told by this device: clock, MHz; hottest, °C." in text
     assert "The measurement over time" not in words(page_of(*PROFILES[1:]))
 
 

@@ -118,7 +118,32 @@ def test_many_marked_runs_are_named_by_three_and_counted() -> None:
     ]
     text = told(*slow).replace("\n", " ")
     assert "net1 fp32 throttled (hot), and 5 more throttled." in text
-    assert "4 were not compared: throttled." in text
+    assert "4 files were not compared: throttled." in text
+
+
+def test_what_was_not_compared_is_told_once_of_few_files_too() -> None:
+    pairs = [made_up_profile("net", kind, p50_ms=4) for kind in ("fp32", "int8", "fp16")]
+    marked = [dataclasses.replace(each, state="throttled", why="hot") for each in pairs]
+    text = told(*marked).split("\n\n")[1]
+    assert text.startswith("2 files were not compared: throttled.\nNot a steady run:")
+
+
+def test_what_is_one_is_told_as_one() -> None:
+    pairs = [
+        made_up_profile(f"net{index}", kind, p50_ms=4)
+        for index in range(4)
+        for kind in ("fp32", "int8")
+    ]
+    faster = made_up_profile("net0", "int8", p50_ms=2)
+    marked = dataclasses.replace(pairs[-1], state="throttled", why="hot")
+    one = dataclasses.replace(
+        made_up_report(pairs[0], faster, *pairs[2:-1], marked), blocks_missing=1
+    )
+    text = " ".join(profile_table(summarize(one)).split())
+    assert "net3 int8 was not compared with net3 fp32: throttled." in text
+    assert "1 of 3 differences holds at 99 %." in text
+    assert "Interrupted: 1 block fewer than planned." in text
+    assert "1 core;" in device_line({**DEVICE, "cores": 1, "isa": []})
 
 
 def test_medians_that_the_time_did_not_suffice_for_are_named() -> None:

@@ -117,6 +117,22 @@ def _set(key: str, value: object) -> Callable[[dict[str, Any]], object]:
         _set("contract", {"format": 1}),
         _set("accuracy", {"top1": 70}),
         _set("batch", True),
+        _set("boundary", "anything"),
+        _set("samples_ns", [10**18] * 600),
+        _set("size_bytes", -1),
+        _set("load_ms", "40"),
+        _set("energy_mj", {"sources": [], "idle_w": "a watt"}),
+        lambda document: document.update(blocks_missing=-1),
+        lambda document: document["device"].update(clock_mhz="fast"),
+        lambda document: document["device"].update(versions=None),
+        lambda document: document["device_after"].update(isa=None),
+        lambda document: document["profiles"][0]["accuracy"]["top1"].update(value=101),
+        lambda document: document["profiles"][0]["accuracy"]["top1"].update(low=99),
+        lambda document: document["profiles"][0]["accuracy"].update(n=0),
+        lambda document: document["profiles"][0].update(boundary="throughput", blocks=[]),
+        lambda document: document["profiles"][0].update(
+            samples_ns=[1, 2, 3], block_runs=[1, 1, 1], blocks=[]
+        ),
     ],
 )
 def test_what_is_no_saved_profile_is_refused_by_name(
@@ -130,7 +146,41 @@ def test_what_is_no_saved_profile_is_refused_by_name(
         read_report(path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "7", "{", "\x00"])
+def test_what_another_command_wrote_is_told_by_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"format": 1, "results": []}')
+    with pytest.raises(DataError, match=r"not a whole saved profile \(no 'device' in it\)"):
+        read_report(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("number", ["1e400", "NaN", "Infinity", "9" * 400])
+@pytest.mark.parametrize("key", ["cpu_share", "size_bytes", "load_ms"])
+def test_no_number_is_endless(number: str, key: str, tmp_path: Path) -> None:
+    path = saved(tmp_path, report())
+    document = json.loads(path.read_text())
+    document["profiles"][0][key] = "HERE"
+    path.write_text(json.dumps(document).replace('"HERE"', number))
+    with pytest.raises(DataError, match=r"a\.json: not JSON"):
+        read_report(path)
+
+
+def test_no_word_in_it_steers_a_terminal_or_cannot_be_written(tmp_path: Path) -> None:
+    path = saved(tmp_path, report())
+    evil = "\x1b[2J\ud800"
+    document = json.loads(path.read_text())
+    document["mixed"] = [evil]
+    document["device"] |= {"name": evil, "cpu": evil}
+    for each in document["profiles"]:
+        each |= {"file": evil, "engine": evil, "sha256": evil, "origin": evil}
+        each["energy_mj"] = {"unavailable": evil}
+    path.write_text(json.dumps(document))
+    summary = summarize(read_report(path))
+    for name in ("b.md", "b.csv", "b.json"):
+        write_report(summary, tmp_path / name)
+        assert "\x1b" not in (tmp_path / name).read_text(encoding="utf-8")
+    assert "\x1b" not in profile_table(summary)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{", "\x00", "[" * 100_000])
 def test_so_is_any_other_file(text: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)

@@ -71,6 +71,13 @@ def test_what_happened_in_the_first_block_counts_too() -> None:
     assert mark.state == "throttled"
 
 
+def test_blocks_from_before_an_interruption_were_throttled_all_the_same() -> None:
+    # Counted from 7 to 9, stopped, went on at 9; then the board was started anew and counted to 1.
+    counts = [{"throttle_counts": {"CPU heat": count}} for count in (7, 8, 9, 9, 0, 1)]
+    resumed = dataclasses.replace(fared(*counts), throttle_before={"CPU heat": 9})
+    assert mark_of(resumed, emulated=None) == Mark("throttled", "CPU heat: 3 times")
+
+
 def test_a_cooling_device_that_acts_means_throttled() -> None:
     mark = mark_of(fared(*[{}] * 11, {"held_back": ["cpufreq-cpu0"]}), emulated=None)
     assert mark == Mark("throttled", "slowed down by cpufreq-cpu0")

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from edgecnn import __version__
+from edgecnn.counted import counted
 from edgecnn.errors import EdgecnnError
 from edgecnn.files import write_text
 from edgecnn.profiling.report.latencies import latency_plot
@@ -84,7 +85,7 @@ def _subtitle(summary: Summary) -> str:
     created = summary.report.created
     when = f"{created.day} {created:%B %Y, %H:%M} {created.tzname() or ''}".strip()
     measured = summary.rows[0].profile.measurement
-    threads = f"{measured.threads} thread{'s' if measured.threads > 1 else ''}"
+    threads = counted(measured.threads, "thread")
     engine = measured.facts.get("engine", measured.engine)
     return f"{when} · {engine} · {threads}, batch {measured.batch}"
 
@@ -111,10 +112,14 @@ def _plot_note(summary: Summary) -> str:
             " Bars are 95 % intervals of the median."
         )
     left_out = [row.name for row in summary.rows if row.profile.accuracy is None]
+    front = (
+        " The staircase is the front: nothing measured here is both faster and more accurate."
+        if any(row.on_front for row in summary.rows)
+        else ""
+    )
     note = (
-        "Up and to the left is better. The staircase is the front: nothing measured here is both"
-        " faster and more accurate. Bars are 95 % intervals, the area of a bubble is its file's"
-        " size, and a dotted line joins the files of one network."
+        f"Up and to the left is better.{front} Bars are 95 % intervals, the area of a bubble is"
+        " its file's size, and a dotted line joins the files of one network."
     )
     return (
         f"{note} Not shown, without measured accuracy: {', '.join(left_out)}." if left_out else note
@@ -152,7 +157,7 @@ def _pace(summary: Summary) -> str:
     silent = [title for name, title in titles.items() if name not in there]
     told = "Each point is a block of runs; what others took is time that runs waited for a CPU."
     told += f" {pace_words(summary)}"
-    told += f" Not told by this device: {', '.join(silent)}." if silent else ""
+    told += f" Not told by this device: {'; '.join(silent)}." if silent else ""
     note = f'<p class="note">{told}</p>'
     return "\n".join(
         ["<section>", "<h2>The measurement over time</h2>", *boxes, note, "</section>"]
@@ -186,7 +191,7 @@ def _percentiles(row: Row) -> str:
     slowest = max(row.profile.measurement.latencies_ns) / 1e6
     parts += [f"slowest {like(slowest, latency.p50)}", f"{runs:,} runs", row.profile.state]
     if outside := beyond(row):
-        parts.append(f"{outside} {'run lies' if outside == 1 else 'runs lie'} beyond the plot")
+        parts.append(f"{counted(outside, 'run lies', 'runs lie')} beyond the plot")
     return " · ".join(parts)
 
 

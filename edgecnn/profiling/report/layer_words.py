@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgecnn.counted import counted
 from edgecnn.profiling.layers import Roofs, TimedLayer, TimedLayers
 from edgecnn.profiling.report.summary import Row, Summary
 from edgecnn.profiling.report.words import printable
@@ -44,7 +45,7 @@ def layers_line(row: Row) -> str:
         return ""
     if found.unavailable:
         return f"{row.name}: unavailable: {printable(found.unavailable)}"
-    layers = f"{len(found.layers)} layer{'s' if len(found.layers) > 1 else ''}"
+    layers = counted(len(found.layers), "layer")
     return (
         f"{row.name}: {layers}, {found.layers_ms:.3g} of the {found.profiled_ms:.3g} ms of a run "
         f"under the profiler, {found.run_ms:.3g} ms without it"
@@ -63,6 +64,8 @@ def _sentence(row: Row) -> str:
         return f"Layers of {layers_line(row)}."
     parts = [f"{printable(layer.title)} {found.share(layer) * 100:.0f} %"
              for layer in found.dearest[:_NAMED]]  # fmt: skip
+    if len(parts) == 1:
+        return f"The one layer of {row.name} is {parts[0]}."
     return f"Of {len(found.layers)} layers of {row.name} the longest are {_listed(parts)}."
 
 

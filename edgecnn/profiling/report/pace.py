@@ -15,7 +15,8 @@ from edgecnn.profiling.report.summary import Row, Summary
 from edgecnn.profiling.statistics import quantile
 
 _PACE_PX, _STRIP_PX = 150, 64
-_AXIS_PX = 44  # the same for all, so that they stand below each other
+_AXIS_PX = 48  # the same for all, so that they stand below each other
+_SAME_WIDTH = {"minExtent": _AXIS_PX, "maxExtent": _AXIS_PX}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def pace_plot(summary: Summary) -> Spec:
     color = color_by_precision(alt, rows, legend=True)
     still = alt.Chart(alt.Data(values=[{"percent": 0}])).mark_rule(color=SOFT, opacity=0.6)
     lines = base.mark_line(strokeWidth=1, opacity=0.45).encode(
-        y=y.axis(tickCount=5, format="+.3~g", minExtent=_AXIS_PX), detail="name:N", color=color
+        y=y.axis(tickCount=5, format="+,.6~f", **_SAME_WIDTH), detail="name:N", color=color
     )
     dots = base.mark_circle(size=26, opacity=0.9).encode(
         y="percent:Q",
@@ -71,7 +72,7 @@ def pace_plot(summary: Summary) -> Spec:
         tooltip=[
             alt.Tooltip("name:N", title="file"),
             alt.Tooltip("p50:Q", title="p50, ms", format=".3~f"),
-            alt.Tooltip("percent:Q", title="against its median, %", format="+.2~f"),
+            alt.Tooltip("percent:Q", title="against its median, %", format="+,.2~f"),
         ],
     )
     plot = alt.layer(still.encode(y="percent:Q"), lines, dots)
@@ -81,7 +82,7 @@ def pace_plot(summary: Summary) -> Spec:
 def pace_words(summary: Summary) -> str:
     """What the plots show, for those who hear the page."""
     percents = [each["percent"] for each in _paces(list(summary.rows))]
-    told = [f"Block medians lay {min(percents):+.1f} to {max(percents):+.1f} % from their file's"]
+    told = [f"Block medians lay {min(percents):+,.1f} to {max(percents):+,.1f} % from their file's"]
     for strip in STRIPS:
         if values := [each["value"] for each in _points(strip, summary)]:
             told.append(f"{strip.title}: {min(values):.4g} to {max(values):.4g}")
@@ -102,7 +103,7 @@ def _strip_plot(strip: Strip, points: list[Spec], summary: Summary) -> Spec:
     alt = altair()
     y = alt.Y("value:Q", title=strip.title).scale(zero=strip.name == "taken", nice=True)
     base = alt.Chart(alt.Data(values=points)).encode(
-        x=_seconds(alt, summary), y=y.axis(tickCount=3, format=".6~g", minExtent=_AXIS_PX)
+        x=_seconds(alt, summary), y=y.axis(tickCount=3, format=",.6~f", **_SAME_WIDTH)
     )
     line = base.mark_line(color=INK, strokeWidth=1.25, interpolate="step-after", opacity=0.8)
     dots = base.mark_circle(color=INK, size=14).encode(tooltip=["s:Q", "value:Q"])

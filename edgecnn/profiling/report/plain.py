@@ -8,6 +8,7 @@ import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
+from edgecnn.counted import counted
 from edgecnn.profiling.energy import energy_mj
 from edgecnn.profiling.layers import TimedLayer
 from edgecnn.profiling.report.layer_words import TITLES, WORDS, layer_cells, layers_line
@@ -42,7 +43,8 @@ def _layers(row: Row) -> Iterator[str]:
     shown = found.dearest[:_LONGEST]
     yield _grid([TITLES, *(layer_cells(layer, row) for layer in shown)], words=range(WORDS))
     if rest := found.dearest[_LONGEST:]:
-        yield f"{len(rest)} more take {sum(layer.time_ms for layer in rest):.3f} ms."
+        take = counted(len(rest), "more takes", "more take")
+        yield f"{take} {sum(layer.time_ms for layer in rest):.3f} ms."
 
 
 def _grid(rows: Sequence[Sequence[str]], *, words: Container[int]) -> str:
@@ -88,9 +90,9 @@ def _record(row: Row) -> dict[str, Any]:
     return {
         "name": _harmless(row.name),
         "file": _harmless(profile.file),
-        "sha256": measured.model_sha256,
+        "sha256": _harmless(measured.model_sha256),
         "precision": _harmless(profile.precision),
-        "engine": measured.engine,
+        "engine": _harmless(measured.engine),
         "boundary": measured.boundary,
         "threads": measured.threads,
         "streams": measured.streams,

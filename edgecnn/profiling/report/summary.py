@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgecnn.counted import counted
 from edgecnn.profiling.compare import (
     Comparison,
     Latency,
@@ -85,7 +86,7 @@ def summarize(report: Report, *, use_marked: bool = False) -> Summary:
 def _about(report: Report) -> tuple[str, ...]:
     """What to beware of in the report as a whole."""
     missing = report.blocks_missing
-    stopped = f"Interrupted: {missing} blocks fewer than planned." if missing else ""
+    stopped = f"Interrupted: {counted(missing, 'block')} fewer than planned." if missing else ""
     mixed = f"Not measured alike: {'; '.join(report.mixed)}." if report.mixed else ""
     return tuple(filter(None, (stopped, mixed or _elsewhere(report))))
 
@@ -103,7 +104,8 @@ def _rows(profiles: Sequence[Profile], *, use_marked: bool) -> tuple[Row, ...]:
     base = baselines(profiles)
     latencies = tuple(map(latency, profiles))
     roofs = _roofs(profiles)
-    front, beaten = on_front(profiles, latencies), clearly_beaten(profiles, latencies)
+    front = on_front(profiles, latencies, use_marked=use_marked)
+    beaten = clearly_beaten(profiles, latencies, use_marked=use_marked)
     return tuple(
         Row(
             name=called[i],
@@ -159,18 +161,24 @@ def _compared(rows: Sequence[Row]) -> tuple[str, ...]:
     compared = [row for row in rows if row.comparison]
     if not compared:
         return (_fastest(rows),)
-    if len(compared) <= _FEW:
-        return tuple(_told(row) for row in compared)
     judged = [row for row in compared if not _is_left_out(row)]
     left_out = [row for row in compared if _is_left_out(row)]
-    return tuple(filter(None, (_range(judged), _left_out(left_out))))
+    told = map(_told, judged) if len(compared) <= _FEW else [_range(judged)]
+    return tuple(filter(None, (*told, _left_out(left_out))))
 
 
 def _left_out(rows: Sequence[Row]) -> str:
-    """How many were not compared, and what they were: `7 were not compared: throttled.`."""
+    """Who was not compared, and why; of several how many: `7 files were not compared: throttled.`.
+
+    That is said once: a page that begins with it three times says nothing else.
+    """
+    if not rows:
+        return ""
     verdicts = [row.comparison.verdict for row in rows if row.comparison]
     why = dict.fromkeys(verdict.removeprefix(f"{NOT_COMPARED}: ") for verdict in verdicts)
-    return f"{len(verdicts)} were not compared: {', '.join(why)}." if verdicts else ""
+    alone = f"{rows[0].name} was not compared with {rows[0].against}"
+    who = alone if len(rows) == 1 else f"{len(rows)} files were not compared"
+    return f"{who}: {', '.join(why)}."
 
 
 def _is_left_out(row: Row) -> bool:
@@ -182,12 +190,13 @@ def _range(compared: Sequence[Row]) -> str:
     if not ratios:
         return ""
     sure = sum(row.comparison.differs for row in compared if row.comparison)
+    hold = "holds" if sure == 1 else "hold"
     what = (
         "INT8 is" if all(row.profile.precision == "int8" for row in compared) else "The files are"
     )
     return (
         f"{what} {min(ratios):.2f} to {max(ratios):.2f} times as fast as {_bases(compared)};"
-        f" {sure} of {len(ratios)} differences hold at 99 %."
+        f" {sure} of {counted(len(ratios), 'difference')} {hold} at 99 %."
     )
 
 
@@ -199,8 +208,6 @@ def _bases(compared: Sequence[Row]) -> str:
 def _told(row: Row) -> str:
     if row.comparison is None or not row.comparison.differs:
         verdict = row.comparison.verdict if row.comparison else ""
-        if _is_left_out(row):
-            return f"{row.name} and {row.against} were {verdict}."
         return f"Between {row.name} and {row.against} {verdict}."
     sentence = f"{row.name} is {row.comparison.verdict} than {row.against}"
     paired = row.profile.accuracy.paired if row.profile.accuracy else None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgecnn.counted import counted
 from edgecnn.files import human_size
 from edgecnn.profiling.energy import energy_mj
 from edgecnn.profiling.records import Measurement
@@ -124,7 +125,7 @@ def _middle(interval: Interval | None) -> float | None:
 def _p99(row: Row) -> str:
     latency = row.latency
     if latency.p99 is None:
-        told = f"{latency.missing_runs} of {MIN_RUNS_P99} runs are missing"
+        told = f"{counted(latency.missing_runs, 'run')} missing of {MIN_RUNS_P99}"
         return f'<span class="quiet" title="{told}">{p99(row)}</span>'
     told = like(latency.p99.value, latency.p50)
     if math.isfinite(latency.p99.high):
@@ -230,8 +231,8 @@ def method_list(summary: Summary) -> str:
             (
                 "intervals",
                 "95 %, from how the blocks differ, a steady change over them taken off (Woodruff's"
-                " for percentiles, Student's for the paired ratios of block medians); 'faster' is"
-                " said where 99 % hold and the difference is above 3 %; accuracy by Wilson",
+                " for percentiles, signed ranks for the paired ratios of block medians); 'faster'"
+                " is said where 99 % hold and the difference is above 3 %; accuracy by Wilson",
             ),
             ("p99", f"shown from {MIN_RUNS_P99} runs on: then the largest lies above it with 99 %"),
             ("samples", "none is dropped"),

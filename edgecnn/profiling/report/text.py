@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgecnn.counted import counted
 from edgecnn.files import human_size
 from edgecnn.profiling.records import Evaluation
 from edgecnn.profiling.report.layer_words import layer_sentences
@@ -30,7 +31,9 @@ def device_line(facts: Mapping[str, Any]) -> str:
     cpu = fact(facts.get("cpu")) or str(facts.get("machine", "unknown CPU"))
     integer = [name for flag, name in _VNNI.items() if flag in facts.get("isa", ())]
     parts = [board, cpu] if board and board not in cpu else [cpu]
-    parts += [f"{facts.get('cores', '?')} cores", *integer]
+    cores = facts.get("cores")
+    parts += [counted(cores, "core")] if isinstance(cores, int) else []
+    parts += integer
     if mode := fact(facts.get("power_mode")):
         parts.append(f"{mode} mode")
     governor = str(facts.get("governor", "unavailable"))
