@@ -121,6 +121,8 @@ def train(
     edgecnn train recipes/cifar10/mobilenetv2.toml --data cifar10/train
     """  # noqa: D301  \b is click's word for 'do not wrap'
     if recipe is not None:
+        if recipe.is_dir():
+            raise click.UsageError(f"{recipe} is a folder: --model NAME --data {recipe}")
         _refuse_all_but("recipe", "data", "threads", "output", "force", told="a RECIPE")
         teach_by_recipe(speaker, recipe, data, threads=threads, output=output, force=force)
         return

@@ -35,6 +35,11 @@ class ClassNames:
         except DataError:
             return False
 
+    def shares_none(self, labels: tuple[str, ...]) -> bool:
+        """Whether there are labels here and there, and no name that both know."""
+        both = bool(labels) and bool(self._indices)
+        return both and not any(_names_of(label) & self._indices.keys() for label in labels)
+
     def moved(self, labels: tuple[str, ...]) -> int | None:
         """The first place of `labels` whose name belongs to other classes here; None if there is
         none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.datasets.images import images_under, natural_order
+from edgecnn.datasets.images import (
+    KINDS,
+    images_under,
+    is_known_kind,
+    natural_order,
+    visible_files,
+)
 from edgecnn.datasets.labelled import TABLE_NAMES, subfolders
 from edgecnn.datasets.looks import Files, Look
 from edgecnn.datasets.tables import existing_file, read_table
@@ -27,7 +33,8 @@ Named = tuple[Path, str]
 class Classified:
     """Readable photos with their classes, `classes` (n,) int64 being indices into `labels`.
 
-    `broken` says of each file that was left out why it cannot be read.
+    `broken` says why files were left out: each that cannot be read, and in a line each all that
+    lie in no class folder and all of kinds that are not read.
     """
 
     labels: tuple[str, ...]
@@ -67,8 +74,7 @@ def open_classified(
     with a readable photo, or no photo of a class that was asked for.
     """
     named = list(named_files(source))
-    labels = tuple(classes) or _in_natural_order({name for _, name in named})
-    _check_labels(source, labels, {name for _, name in named})
+    labels = _labels_of(source, named, classes)
     index = {label: place for place, label in enumerate(labels)}
     chosen = sorted(
         ((path, index[name]) for path, name in named if name in index),
@@ -82,7 +88,7 @@ def open_classified(
         paths=tuple(path for path, _, _ in kept),
         classes=np.array([place for _, place, _ in kept], np.int64),
         looks=tuple(look for _, _, look in kept),
-        broken=tuple(error for _, error in broken),
+        broken=(*_other_files(source), *(error for _, error in broken)),
     )
     for place in np.flatnonzero(found.counts == 0):
         raise DataError(
@@ -92,14 +98,23 @@ def open_classified(
     return found
 
 
+def class_labels(source: Path, classes: Sequence[str] = ()) -> tuple[str, ...]:
+    """The classes that `open_classified` finds, without a look at any photo; raises as it does."""
+    return _labels_of(source, named_files(source), classes)
+
+
 def named_files(source: Path) -> Iterator[Named]:
     """Each file of a folder or table with the name of its class; raises DataError."""
     if source.is_file():
         return _rows(source)
     if not source.is_dir():
         raise DataError(f"{source}: no such folder or table", hint=_ADVICE)
-    table = next((source / name for name in TABLE_NAMES if (source / name).is_file()), None)
+    table = _table_in(source)
     return _rows(table) if table else _from_folders(source)
+
+
+def _table_in(folder: Path) -> Path | None:
+    return next((folder / name for name in TABLE_NAMES if (folder / name).is_file()), None)
 
 
 def _rows(table: Path) -> Iterator[Named]:
@@ -119,6 +134,36 @@ def _from_folders(folder: Path) -> Iterator[Named]:
             yield path, child.name
 
 
+def _other_files(source: Path) -> Iterator[DataError]:
+    """What a folder of class folders holds besides their photos: of no class, or of other kinds."""
+    if source.is_file() or _table_in(source):
+        return
+    loose, foreign = [], []
+    for path in sorted(visible_files(source), key=natural_order):
+        if path.parent == source and is_known_kind(path):
+            loose.append(path)
+        elif path.parent != source and not is_known_kind(path):
+            foreign.append(path)
+    for files, why, hint in (
+        (loose, "in no class folder", _ADVICE),
+        (foreign, "of a kind that is not read", KINDS),
+    ):
+        if files:
+            first = files[0].relative_to(source)
+            count = f"{len(files):,} file{'s' if len(files) > 1 else ''}"
+            yield DataError(f"{source}: {count} {why} (first {first})", hint=hint)
+
+
+def _labels_of(source: Path, named: Iterable[Named], classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes that were asked for, or all in natural order; raises DataError."""
+    known = {name for _, name in named}
+    if not known:
+        raise next(_other_files(source), _too_few(source, "no classes"))
+    labels = tuple(classes) or _in_natural_order(known)
+    _check_labels(source, labels, known)
+    return labels
+
+
 def _in_natural_order(names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: natural_order(Path(name))))
 
@@ -128,13 +173,16 @@ def _check_labels(source: Path, labels: tuple[str, ...], known: set[str]) -> Non
         raise DataError(f"{','.join(labels):.80}: a class is named twice", hint="name each once")
     missing = next((label for label in labels if label not in known), None)
     if missing is not None:
-        named = ", ".join(_in_natural_order(known)) or "none"
+        named = ", ".join(_in_natural_order(known))
         raise DataError(
             f"{source}: no photos of {missing!r:.40}", hint=f"its classes are: {named:.160}"
         )
     if len(labels) < 2:
-        count = "1 class" if labels else "no classes"
-        raise DataError(f"{source}: {count}; two are the least", hint=_ADVICE)
+        raise _too_few(source, "1 class")
+
+
+def _too_few(source: Path, count: str) -> DataError:
+    return DataError(f"{source}: {count}; two are the least", hint=_ADVICE)
 
 
 def _look_at(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn.contract import Preprocess
+from edgecnn.datasets.classified import class_labels
 from edgecnn.errors import UsageError
 from edgecnn.pipeline.listening import prepared
 from edgecnn.pipeline.narrator import Narrator
@@ -15,7 +16,7 @@ from edgecnn.pipeline.train_options import TrainOptions
 from edgecnn.runtime.cache import cache_dir
 
 if TYPE_CHECKING:
-    from edgecnn.training.adapt import Adapted
+    from edgecnn.training.adapt import Adapted, Tune
     from edgecnn.zoo.spec import ModelSpec
 
 
@@ -43,7 +44,7 @@ def file_stem(model: str) -> str:
     return find(model).name
 
 
-def check_start(options: TrainOptions) -> None:
+def _check_weights(options: TrainOptions) -> None:
     """Raise UsageError where what was said of the weights does not go with the rest."""
     if options.weights == "random" and options.tune != "all":
         raise UsageError(
@@ -56,11 +57,25 @@ def check_start(options: TrainOptions) -> None:
         )
 
 
-def begin(model: str, labels: tuple[str, ...], options: TrainOptions, narrator: Narrator) -> Begun:
-    """The network with its weights, told about.
+def begin(model: str, tune: Tune, options: TrainOptions, narrator: Narrator) -> Begun:
+    """The network with its weights and a place for each class of the data, told about.
 
-    Raises UsageError or WeightsError where there is no such network or no such weights.
+    No photo is read, so that what cannot be is said at once. Raises UsageError or WeightsError
+    where there is no such network, no such weights or no such way to tune it, DataError where there
+    are no such classes.
     """
+    from edgecnn.training.adapt import check_tune
+
+    _check_weights(options)
+    labels = class_labels(options.data, options.classes)
+    begun = _opened(model, labels, options, narrator)
+    check_tune(begun.spec.name, begun.network.module, tune, begun.preprocess.tensor_shape())
+    return begun
+
+
+def _opened(
+    model: str, labels: tuple[str, ...], options: TrainOptions, narrator: Narrator
+) -> Begun:
     from edgecnn.training.adapt import adapt, check_size, fresh
     from edgecnn.zoo.catalog import find
     from edgecnn.zoo.weights import load_weights

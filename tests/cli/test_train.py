@@ -134,9 +134,14 @@ def test_integers_learn_and_the_file_says_so(edgecnn: Edgecnn, lenet: Path, phot
 def test_broken_and_uneven_photos_are_told(edgecnn: Edgecnn, tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "photos", (20, 8, 8))
     (folder / "bar" / "3.png").write_bytes(b"broken")
+    (folder / "ball" / "photo.heic").touch()
+    for loose in ("10.png", "9.png"):
+        PIL.Image.new("RGB", (8, 8)).save(folder / loose)
     said = edgecnn("train", *QUICK, "--data", folder)
     assert said.code == 0, said.err
     assert "bar/3.png" in said.err
+    assert "2 files in no class folder (first 9.png)" in said.err
+    assert "1 file of a kind that is not read (first ball/photo.heic)" in said.err
     assert "8 to 19 each; rare classes weigh more" in said.out
     assert "bar/3.png" in Path("lenet5-photos.html").read_text()
 
@@ -167,11 +172,15 @@ def test_a_contact_sheet_shows_what_training_would_see(edgecnn: Edgecnn, photos:
             ("--model", "x.onnx", "--data", "photos", "--int8", "--tune", "all"),
             "--tune does",
         ),
+        (("photos",), "photos is a folder: --model NAME --data photos"),
         (("recipe.toml", "--epochs", "3"), "--epochs does not go with a RECIPE"),
         (("--model", "lenet5", "--data", "photos", "-o", "x.onnx"), "ends in .safetensors"),
         ((*SMALL, "--data", "photos", "--lr", "-1"), "cannot be"),
         (("--model", "first.safetensors", "--data", "photos"), "there is no such file"),
         ((*SMALL, "--data", "photos", "--classes", "bar,cat"), "no photos of 'cat'"),
+        ((*SMALL, "--data", "photos", "--size", "8"), "cannot see images of 8x8"),
+        (("--model", "vgg16", "--data", "photos", "--weights", "no.pth"), "no.pth"),
+        (("--model", "lenet5.onnx", "--data", "photos"), "cannot be trained here"),
     ],
 )
 def test_what_cannot_be_is_said_in_two_lines(
@@ -181,4 +190,5 @@ def test_what_cannot_be_is_said_in_two_lines(
     assert said.code in (1, 2)
     assert told in said.err
     assert "Traceback" not in said.err
+    assert "photos   " not in said.out  # before any of them was read
     assert not list(Path.cwd().glob("*.safetensors"))
