@@ -39,6 +39,10 @@ def file_stem(model: str) -> str:
             f"{model} cannot be trained here",
             hint="a network of the zoo (edgecnn models) or a checkpoint of edgecnn train",
         )
+    if Path(model).is_file():
+        raise UsageError(
+            f"{model} does not say what network it is of", hint=f"--model NAME --weights {model}"
+        )
     from edgecnn.zoo.catalog import find
 
     return find(model).name

@@ -181,6 +181,7 @@ def test_a_contact_sheet_shows_what_training_would_see(edgecnn: Edgecnn, photos:
         ((*SMALL, "--data", "photos", "--size", "8"), "cannot see images of 8x8"),
         (("--model", "vgg16", "--data", "photos", "--weights", "no.pth"), "no.pth"),
         (("--model", "lenet5.onnx", "--data", "photos"), "cannot be trained here"),
+        (("--model", "photos/bar/1.png", "--data", "photos"), "--model NAME --weights photos/bar"),
     ],
 )
 def test_what_cannot_be_is_said_in_two_lines(
