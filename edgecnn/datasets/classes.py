@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 
 from edgecnn.errors import DataError
 
@@ -128,8 +129,10 @@ def _names_of(label: str) -> set[str]:
 
 
 def _plain(name: str) -> str:
-    """Without what people write differently: case, spaces, underscores, hyphens."""
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    """Without what people and systems write differently: case, spaces, underscores, hyphens, and
+    whether an umlaut is one character.
+    """
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()
 
 
 def _is_wordnet_id(name: str) -> bool:

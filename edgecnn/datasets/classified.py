@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from edgecnn.errors import DataError
 
 _READERS = 2
 _ADVICE = "a folder per class, or a .tsv/.csv table of file and class"
+_PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 Named = tuple[Path, str]
 
@@ -33,8 +36,8 @@ Named = tuple[Path, str]
 class Classified:
     """Readable photos with their classes, `classes` (n,) int64 being indices into `labels`.
 
-    `broken` says why files were left out: each that cannot be read, and in a line each all that
-    lie in no class folder and all of kinds that are not read.
+    `broken` says what was left out and why: each file that cannot be read or listed, and in a line
+    each all that lie in no class folder, all of kinds that are not read and all empty folders.
     """
 
     labels: tuple[str, ...]
@@ -70,8 +73,8 @@ def open_classified(
     `source` is a table of file and class, a folder with a labels.tsv or labels.csv in it, or a
     folder of class folders. `classes` chooses some of them, in the order of the network's outputs;
     by default all are taken, in natural order. Files for which `check` raises DataError count as
-    broken. Raises DataError where there are no two classes
-    with a readable photo, or no photo of a class that was asked for.
+    broken. Raises DataError where there are no two classes with a readable photo, no photo of a
+    class that was asked for, or parts of a data set (train, val) in the place of classes.
     """
     named = list(named_files(source))
     labels = _labels_of(source, named, classes)
@@ -104,13 +107,17 @@ def class_labels(source: Path, classes: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def named_files(source: Path) -> Iterator[Named]:
-    """Each file of a folder or table with the name of its class; raises DataError."""
-    if source.is_file():
-        return _rows(source)
-    if not source.is_dir():
+    """Each file of a folder or table with the name of its class in NFC; raises DataError."""
+    if not (source.is_file() or source.is_dir()):
         raise DataError(f"{source}: no such folder or table", hint=_ADVICE)
-    table = _table_in(source)
-    return _rows(table) if table else _from_folders(source)
+    table = source if source.is_file() else _table_in(source)
+    found = _rows(table) if table else _from_folders(source)
+    return ((path, _composed(name)) for path, name in found)
+
+
+def _composed(name: str) -> str:
+    """As keyboards write it: other systems take an umlaut apart in the names of folders."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _table_in(folder: Path) -> Path | None:
@@ -135,23 +142,39 @@ def _from_folders(folder: Path) -> Iterator[Named]:
 
 
 def _other_files(source: Path) -> Iterator[DataError]:
-    """What a folder of class folders holds besides their photos: of no class, or of other kinds."""
+    """What a folder of class folders holds besides photos of these."""
     if source.is_file() or _table_in(source):
         return
+    empty = [folder for folder in subfolders(source) if not images_under(folder)]
     loose, foreign = [], []
     for path in sorted(visible_files(source), key=natural_order):
         if path.parent == source and is_known_kind(path):
             loose.append(path)
         elif path.parent != source and not is_known_kind(path):
             foreign.append(path)
-    for files, why, hint in (
-        (loose, "in no class folder", _ADVICE),
-        (foreign, "of a kind that is not read", KINDS),
+    for paths, kind, why, hint in (
+        (loose, "file", "in no class folder", _ADVICE),
+        (foreign, "file", "of a kind that is not read", KINDS),
+        (empty, "folder", "without a photo", "put photos in"),
     ):
-        if files:
-            first = files[0].relative_to(source)
-            count = f"{len(files):,} file{'s' if len(files) > 1 else ''}"
+        if paths:
+            first = _shown(paths[0].relative_to(source))
+            count = f"{len(paths):,} {kind}{'s' if len(paths) > 1 else ''}"
             yield DataError(f"{source}: {count} {why} (first {first})", hint=hint)
+
+
+def _check_name(path: Path) -> None:
+    """Raise DataError for a name that no list of files can hold: they are text, a line a file."""
+    name = str(path)
+    if _shown(path) != name:
+        raise DataError(f"{_shown(path)}: its name is not UTF-8", hint="rename it")
+    if "\t" in name or len(name.splitlines()) > 1:
+        raise DataError(f"{path}: there is a tab or a line break in its name", hint="rename it")
+
+
+def _shown(path: Path) -> str:
+    """As text, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _labels_of(source: Path, named: Iterable[Named], classes: Sequence[str]) -> tuple[str, ...]:
@@ -159,9 +182,20 @@ def _labels_of(source: Path, named: Iterable[Named], classes: Sequence[str]) -> 
     known = {name for _, name in named}
     if not known:
         raise next(_other_files(source), _too_few(source, "no classes"))
-    labels = tuple(classes) or _in_natural_order(known)
+    if not classes:
+        _check_no_parts(source, _in_natural_order(known))
+    labels = tuple(map(_composed, classes)) or _in_natural_order(known)
     _check_labels(source, labels, known)
     return labels
+
+
+def _check_no_parts(source: Path, names: tuple[str, ...]) -> None:
+    if all(name.casefold() in _PARTS for name in names):
+        learnt = next((name for name in names if name.casefold().startswith("train")), names[0])
+        raise DataError(
+            f"{source}: {', '.join(names)} are parts of a data set, not classes",
+            hint=f"the part to learn from: --data {source / learnt}",
+        )
 
 
 def _in_natural_order(names: set[str]) -> tuple[str, ...]:
@@ -196,6 +230,7 @@ def _look_at(
 
     def look(place: int) -> Look | DataError:
         try:
+            _check_name(paths[place])
             if check:
                 check(paths[place])
             return files.look(place)

@@ -71,7 +71,9 @@ def train(
     DataError or FileError.
     """
     narrator, started_s = narrator or Silent(), time.perf_counter()
-    target = output or Path(f"{file_stem(model)}-{options.data.resolve().stem}.safetensors")
+    data = options.data.resolve()
+    name = data.stem if data.is_file() else data.name
+    target = output or Path(f"{file_stem(model)}-{name}.safetensors")
     if target.suffix.lower() != ".safetensors":
         raise UsageError(f"{target}: a checkpoint's name ends in .safetensors", hint="-o NAME")
     report, held_out, trained = (

@@ -74,9 +74,10 @@ def test_a_recipe_says_all_but_where_the_photos_lie(edgecnn: Edgecnn, photos: Pa
         'model = "lenet5"\ndata = "photos"\nweights = "random"\ntune = "all"\n'
         "[pace]\nepochs = 1\nlearning_rate = 0.01\n"
     )
+    photos = photos.rename(photos.with_name("my.photos"))
     said = edgecnn("train", "small.toml", "--data", photos, "--threads", "1")
     assert said.code == 0, said.err
-    assert Path("lenet5-photos.safetensors").is_file()
+    assert Path("lenet5-my.photos.safetensors").is_file()
     assert "say where they lie" in edgecnn("train", "small.toml").err
     digits = Path(__file__).parents[2] / "recipes" / "digits" / "lenet5.toml"
     assert "leave --data out" in edgecnn("train", digits, "--data", photos).err
@@ -173,6 +174,7 @@ def test_a_contact_sheet_shows_what_training_would_see(edgecnn: Edgecnn, photos:
             "--tune does",
         ),
         (("photos",), "photos is a folder: --model NAME --data photos"),
+        (("lenet5", "--data", "photos"), "lenet5 is no recipe (FILE.toml): --model lenet5"),
         (("recipe.toml", "--epochs", "3"), "--epochs does not go with a RECIPE"),
         (("--model", "lenet5", "--data", "photos", "-o", "x.onnx"), "ends in .safetensors"),
         ((*SMALL, "--data", "photos", "--lr", "-1"), "cannot be"),
