@@ -80,7 +80,7 @@ def begin(model: str, tune: Tune, options: TrainOptions, narrator: Narrator) -> 
 def _opened(
     model: str, labels: tuple[str, ...], options: TrainOptions, narrator: Narrator
 ) -> Begun:
-    from edgecnn.training.adapt import adapt, check_size, fresh
+    from edgecnn.training.adapt import adapt, check_size, check_task, fresh
     from edgecnn.zoo.catalog import find
     from edgecnn.zoo.weights import load_weights
 
@@ -88,6 +88,7 @@ def _opened(
     if is_checkpoint(model):
         choice, name = _checkpoint(model, options.weights)
     spec = find(name)
+    check_task(spec)
     if choice == "random":
         network = fresh(spec, labels, options.build, seed=options.seed)
         preprocess = prepared(spec.preprocess, options)

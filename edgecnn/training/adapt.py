@@ -30,6 +30,14 @@ class Adapted:
     pretrained: bool
 
 
+def check_task(spec: ModelSpec) -> None:
+    """Raise UsageError for a network that does not tell classes apart."""
+    if spec.task != "classification":
+        raise UsageError(
+            f"{spec.name} does not classify", hint="edgecnn models --task classification"
+        )
+
+
 def fresh(spec: ModelSpec, labels: tuple[str, ...], arguments: Arguments, *, seed: int) -> Adapted:
     """A network with new weights, drawn from `seed`; raises UsageError where it cannot be."""
     built = _arguments(spec, arguments, len(labels))
@@ -78,10 +86,6 @@ def _arguments(spec: ModelSpec, known: Arguments, classes: int) -> dict[str, int
 
 
 def _built(spec: ModelSpec, arguments: Arguments, seed: int) -> nn.Module:
-    if spec.task != "classification":
-        raise UsageError(
-            f"{spec.name} does not classify", hint="edgecnn models --task classification"
-        )
     try:
         _check_width(arguments.get("width", 1))
         with seeded(seed):

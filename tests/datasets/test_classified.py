@@ -68,8 +68,8 @@ def test_what_cannot_be_learnt_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_no_list_can_name_is_left_out(tmp_path: Path) -> None:
     write_photos(tmp_path, 3)
-    for seed, name in enumerate((b"\xe4.png", b"a\tb.png", "a\u2028b.png".encode())):
-        os.rename(tmp_path / "bar" / f"{seed}.png", os.path.join(os.fsencode(tmp_path), b"bar", name))
+    for seed, name in enumerate((os.fsdecode(b"\xe4.png"), "a\tb.png", "a\u2028b.png")):
+        (tmp_path / "bar" / f"{seed}.png").rename(tmp_path / "bar" / name)
     write_photos(tmp_path, 3)
     photos = open_classified(tmp_path)
     assert photos.counts.tolist() == [3, 3, 3]
