@@ -89,6 +89,7 @@ def train(
     photos, parts = look_at_photos(options, begun.preprocess, narrator)
     with threads(options.threads):
         course = _course(begun, tune, schedule, (photos, parts), options.augment)
+        _tell_of_known_photos(narrator, begun, course)
         _tell_augmentation(narrator, options.augment, course)
         memory = _memory(begun, course, options)
         epochs = _learnt(begun.network, course, memory, narrator)
@@ -153,6 +154,20 @@ def _course(
         augmentation=augmentation,
         workers=reader_threads(),
     )
+
+
+def _tell_of_known_photos(narrator: Narrator, begun: Begun, course: Course) -> None:
+    """Warn where the weights may have been learnt from photos that are held out now."""
+    before = begun.training
+    if "photos_sha256" not in before:
+        return
+    held_out = before["held_out"]["n"] == len(course.parts.held_out)
+    same = (before["photos_sha256"], before["seed"]) == (course.photos.sha256, course.schedule.seed)
+    if not (held_out and same):
+        narrator.warn(
+            "the weights were learnt from photos, too: those that are held out now must be others, "
+            "or the same as then (--data, --classes, --held-out and --seed as then)"
+        )
 
 
 def _tell_augmentation(narrator: Narrator, asked: str | None, course: Course) -> None:

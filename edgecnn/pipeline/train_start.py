@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecnn.contract import Preprocess
 from edgecnn.datasets.classified import class_labels
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A network to tune, how its images are prepared, and what names its weights."""
+    """A network to tune, how its images are prepared, and what names its weights; `training` is how
+    these were learnt, where one of our checkpoints says it.
+    """
 
     spec: ModelSpec
     network: Adapted
     preprocess: Preprocess
     weights_sha256: str
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def file_stem(model: str) -> str:
@@ -99,7 +103,8 @@ def _opened(
         loaded = load_weights(spec, choice, seed=options.seed, cache=cache_dir(), progress=progress)
     narrator.line("model", f"{spec.titled(loaded.build)}, {loaded.source}")
     network = adapt(spec, loaded, labels, seed=options.seed)
-    return Begun(spec, network, prepared(loaded.preprocess, options), loaded.sha256)
+    preprocess = prepared(loaded.preprocess, options)
+    return Begun(spec, network, preprocess, loaded.sha256, loaded.training)
 
 
 def _checkpoint(model: str, weights: str | None) -> tuple[str, str]:

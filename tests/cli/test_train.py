@@ -91,12 +91,15 @@ def test_the_last_layer_learns_on_features_that_are_kept(edgecnn: Edgecnn, photo
     assert said.code == 0, said.err
     assert "--tune head" in said.out
     assert "mirrored or mixed at most" in said.err
+    assert "those that are held out now must be others" in said.err
     assert "next         edgecnn export two.safetensors" in said.out
     assert list(Path("cache/features").glob("*.npz"))
     again = edgecnn(*head, "-o", "again.safetensors", "--epochs", "20")
     assert again.code == 0
     assert Path("two.safetensors").read_bytes() == Path("again.safetensors").read_bytes()
     assert "features" in edgecnn("cache", "list").out
+    same = edgecnn("train", *head[1:5], "-o", "same.safetensors", "--epochs", "1")
+    assert (same.code, same.err) == (0, "")
 
 
 @pytest.mark.slow  # three processes that import PyTorch
