@@ -263,7 +263,11 @@ _LIVE_OPTIONS = (
 force = click.option("--force", is_flag=True, help="Overwrite existing files.")
 output = click.option("-o", "--output", type=FILE, help="Where to write.")
 seed = click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of all that is random.",
 )
 class_offset = click.option(
     "--class-offset",

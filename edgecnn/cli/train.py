@@ -120,6 +120,7 @@ def train(
     edgecnn train recipes/cifar10/mobilenetv2.toml --data cifar10/train
     """  # noqa: D301  \b is click's word for 'do not wrap'
     if recipe is not None:
+        _check_recipe(recipe)
         options.refuse_all_but("recipe", "data", "threads", "output", "force", told="a RECIPE")
         teach_by_recipe(speaker, recipe, data, threads=threads, output=output, force=force)
         return
@@ -174,6 +175,14 @@ def train(
         show_views(speaker, model, chosen, show_augmented, force=force)
     else:
         teach_photos(speaker, model, chosen, output=output, force=force)
+
+
+def _check_recipe(path: Path) -> None:
+    """Raise UsageError for what is no recipe by its name, but what another option takes."""
+    if path.is_dir():
+        raise click.UsageError(f"{path} is a folder: --model NAME --data {path}")
+    if path.suffix.lower() != ".toml":
+        raise click.UsageError(f"{path} is no recipe (FILE.toml): --model {path} --data DIR")
 
 
 def _build(width: float | None, *, small_input: bool) -> dict[str, float | bool]:

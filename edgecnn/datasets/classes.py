@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 
 from edgecnn.errors import DataError
 
@@ -34,6 +35,11 @@ class ClassNames:
             return self.index(label, where="") == index
         except DataError:
             return False
+
+    def shares_none(self, labels: tuple[str, ...]) -> bool:
+        """Whether there are labels here and there, and no name that both know."""
+        both = bool(labels) and bool(self._indices)
+        return both and not any(_names_of(label) & self._indices.keys() for label in labels)
 
     def moved(self, labels: tuple[str, ...]) -> int | None:
         """The first place of `labels` whose name belongs to other classes here; None if there is
@@ -123,8 +129,10 @@ def _names_of(label: str) -> set[str]:
 
 
 def _plain(name: str) -> str:
-    """Without what people write differently: case, spaces, underscores, hyphens."""
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    """Without what people and systems write differently: case, spaces, underscores, hyphens, and
+    whether an umlaut is one character.
+    """
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()
 
 
 def _is_wordnet_id(name: str) -> bool:

@@ -28,6 +28,7 @@ MAX_PIXELS = 178_000_000
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 _QUIET = Quiet()
 _TOO_MANY = f"more than {MAX_PIXELS // 1_000_000} million pixels are declared"
+KINDS = f"images end in one of: {' '.join(sorted(kind[1:] for kind in EXTENSIONS))}; sounds in wav"
 _ADVICE = "replace the file or take it out of the folder"
 
 
@@ -87,16 +88,13 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
         raise DataError(f"{folder}: no such {kind}", hint="check the path to the images")
     paths = images_under(folder)
     if not paths:
-        known = " ".join(sorted(extension[1:] for extension in EXTENSIONS))
-        raise DataError(
-            f"{folder}: no images in it", hint=f"images end in one of: {known}; sounds in wav"
-        )
+        raise DataError(f"{folder}: no images in it", hint=KINDS)
     return paths
 
 
 def images_under(folder: Path) -> tuple[Path, ...]:
     """As `image_paths`, for a folder that may hold none."""
-    found = list(_walk(folder))
+    found = [path for path in visible_files(folder) if is_known_kind(path)]
     images = [path for path in found if path.suffix.lower() in EXTENSIONS]
     return tuple(sorted(images or found, key=natural_order))
 
@@ -108,11 +106,20 @@ def natural_order(path: Path) -> list[tuple[int, int, str]]:
     return [*key, (2, 0, path.as_posix())]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def is_known_kind(path: Path) -> bool:
+    """Whether a file's name says that it is an image or a sound."""
+    return path.suffix.lower() in EXTENSIONS | SOUNDS
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """All files in a folder and below but hidden ones, in no order.
+
+    Raises DataError for a folder that may not be read.
+    """
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS | SOUNDS:
+            if not name.startswith("."):
                 yield Path(parent, name)
 
 

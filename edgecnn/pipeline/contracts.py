@@ -130,7 +130,8 @@ def tell_judged(path: Path, contract: Contract, narrator: Narrator) -> None:
 def check_same_classes(contracts: Mapping[Path, Contract]) -> None:
     """Raise UsageError where an output of one file means another class than that of the first.
 
-    Labels that no other file knows are believed to say the same in other words.
+    A label that the other file does not know is believed to say the same in other words, but not
+    where that holds for all of them.
     """
     (first, known), *others = contracts.items()
     names = ClassNames(known.labels, None)
@@ -140,6 +141,12 @@ def check_same_classes(contracts: Mapping[Path, Contract]) -> None:
             raise UsageError(
                 f"their classes differ: {first} has {counts[0]}, {path} {counts[1]}",
                 hint="give files of one data set",
+            )
+        if names.shares_none(contract.labels):
+            raise UsageError(
+                f"their classes differ: {known.label(0)!r:.40} to {known.labels[-1]!r:.40} in "
+                f"{first}, {contract.label(0)!r:.40} to {contract.labels[-1]!r:.40} in {path}",
+                hint="if they mean the same, name them once for all files: --labels NAMES.txt",
             )
         moved = names.moved(contract.labels)
         if moved is not None:

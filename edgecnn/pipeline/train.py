@@ -19,10 +19,10 @@ from edgecnn.datasets.parts import Parts
 from edgecnn.errors import UsageError
 from edgecnn.files import atomic_path, human_size, write_text
 from edgecnn.pipeline.export import check_target
-from edgecnn.pipeline.listening import kind_of, own_preprocess, prepared
+from edgecnn.pipeline.listening import kind_of
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.pipeline.train_options import TrainOptions
-from edgecnn.pipeline.train_start import Begun, begin, check_start, file_stem
+from edgecnn.pipeline.train_start import Begun, begin, file_stem
 from edgecnn.pipeline.training_report import Judged, facts_of, judge, report_of
 from edgecnn.pipeline.training_told import Teller, look_at_photos
 from edgecnn.pipeline.writing import tool_versions
@@ -72,7 +72,9 @@ def train(
     DataError or FileError.
     """
     narrator, started_s = narrator or Silent(), time.perf_counter()
-    target = output or Path(f"{file_stem(model)}-{options.data.resolve().stem}.safetensors")
+    data = options.data.resolve()
+    name = data.stem if data.is_file() else data.name
+    target = output or Path(f"{file_stem(model)}-{name}.safetensors")
     if target.suffix.lower() != ".safetensors":
         raise UsageError(f"{target}: a checkpoint's name ends in .safetensors", hint="-o NAME")
     report, held_out, trained = (
@@ -80,21 +82,19 @@ def train(
     )
     for path in (target, report, held_out, trained):
         check_target(path, force=force, source=Path(model))
-    check_start(options)
     from edgecnn.training.schedule import Progress
     from edgecnn.training.tuning import threads
 
     tune, schedule = _asked(options)
-    spec = prepared(own_preprocess(model, options.weights), options)
-    photos, parts = look_at_photos(options, spec, narrator)
+    begun = begin(model, tune, options, narrator)
+    photos, parts = look_at_photos(options, begun.preprocess, narrator)
     with threads(options.threads):
-        begun = begin(model, photos.labels, options, narrator)
         course = _course(begun, tune, schedule, (photos, parts), options.augment)
+        _tell_of_known_photos(narrator, begun, course)
         _tell_augmentation(narrator, options.augment, course)
         memory = _memory(begun, course, options)
         epochs = _learnt(begun.network, course, memory, narrator)
         judged = judge(begun.network.module, course)
-    _save(target, begun, course, epochs, judged)
     facts = facts_of(
         course,
         title=begun.spec.titled(begun.network.arguments),
@@ -103,8 +103,9 @@ def train(
     )
     write_training(report_of(course, judged, epochs, facts=facts), report)
     _write_parts(held_out, trained, course)
+    _save(target, begun, course, epochs, judged)
     Progress(memory.unfinished).forget()
-    narrator.line("held out", _judgement(judged.accuracy, kind_of(spec)))
+    narrator.line("held out", _judgement(judged.accuracy, kind_of(begun.preprocess)))
     size = human_size(target.stat().st_size)
     narrator.line("wrote", f"{target}  {size}   with {report.name} and the split")
     return TrainResult(
@@ -154,6 +155,20 @@ def _course(
         augmentation=augmentation,
         workers=reader_threads(),
     )
+
+
+def _tell_of_known_photos(narrator: Narrator, begun: Begun, course: Course) -> None:
+    """Warn where the weights may have been learnt from photos that are held out now."""
+    before = begun.training
+    if "photos_sha256" not in before:
+        return
+    held_out = before["held_out"]["n"] == len(course.parts.held_out)
+    same = (before["photos_sha256"], before["seed"]) == (course.photos.sha256, course.schedule.seed)
+    if not (held_out and same):
+        narrator.warn(
+            "the weights were learnt from photos, too: those that are held out now must be others, "
+            "or the same as then (--data, --classes, --held-out and --seed as then)"
+        )
 
 
 def _tell_augmentation(narrator: Narrator, asked: str | None, course: Course) -> None:

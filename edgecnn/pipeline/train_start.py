@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecnn.contract import Preprocess
+from edgecnn.datasets.classified import class_labels
 from edgecnn.errors import UsageError
 from edgecnn.pipeline.listening import prepared
 from edgecnn.pipeline.narrator import Narrator
@@ -15,18 +17,21 @@ from edgecnn.pipeline.train_options import TrainOptions
 from edgecnn.runtime.cache import cache_dir
 
 if TYPE_CHECKING:
-    from edgecnn.training.adapt import Adapted
+    from edgecnn.training.adapt import Adapted, Tune
     from edgecnn.zoo.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A network to tune, how its images are prepared, and what names its weights."""
+    """A network to tune, how its images are prepared, and what names its weights; `training` is how
+    these were learnt, where one of our checkpoints says it.
+    """
 
     spec: ModelSpec
     network: Adapted
     preprocess: Preprocess
     weights_sha256: str
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def file_stem(model: str) -> str:
@@ -38,12 +43,16 @@ def file_stem(model: str) -> str:
             f"{model} cannot be trained here",
             hint="a network of the zoo (edgecnn models) or a checkpoint of edgecnn train",
         )
+    if Path(model).is_file():
+        raise UsageError(
+            f"{model} does not say what network it is of", hint=f"--model NAME --weights {model}"
+        )
     from edgecnn.zoo.catalog import find
 
     return find(model).name
 
 
-def check_start(options: TrainOptions) -> None:
+def _check_weights(options: TrainOptions) -> None:
     """Raise UsageError where what was said of the weights does not go with the rest."""
     if options.weights == "random" and options.tune != "all":
         raise UsageError(
@@ -56,12 +65,26 @@ def check_start(options: TrainOptions) -> None:
         )
 
 
-def begin(model: str, labels: tuple[str, ...], options: TrainOptions, narrator: Narrator) -> Begun:
-    """The network with its weights, told about.
+def begin(model: str, tune: Tune, options: TrainOptions, narrator: Narrator) -> Begun:
+    """The network with its weights and a place for each class of the data, told about.
 
-    Raises UsageError or WeightsError where there is no such network or no such weights.
+    No photo is read, so that what cannot be is said at once. Raises UsageError or WeightsError
+    where there is no such network, no such weights or no such way to tune it, DataError where there
+    are no such classes.
     """
-    from edgecnn.training.adapt import adapt, check_size, fresh
+    from edgecnn.training.adapt import check_tune
+
+    _check_weights(options)
+    labels = class_labels(options.data, options.classes)
+    begun = _opened(model, labels, options, narrator)
+    check_tune(begun.spec.name, begun.network.module, tune, begun.preprocess.tensor_shape())
+    return begun
+
+
+def _opened(
+    model: str, labels: tuple[str, ...], options: TrainOptions, narrator: Narrator
+) -> Begun:
+    from edgecnn.training.adapt import adapt, check_size, check_task, fresh
     from edgecnn.zoo.catalog import find
     from edgecnn.zoo.weights import load_weights
 
@@ -69,6 +92,7 @@ def begin(model: str, labels: tuple[str, ...], options: TrainOptions, narrator: 
     if is_checkpoint(model):
         choice, name = _checkpoint(model, options.weights)
     spec = find(name)
+    check_task(spec)
     if choice == "random":
         network = fresh(spec, labels, options.build, seed=options.seed)
         preprocess = prepared(spec.preprocess, options)
@@ -79,7 +103,8 @@ def begin(model: str, labels: tuple[str, ...], options: TrainOptions, narrator: 
         loaded = load_weights(spec, choice, seed=options.seed, cache=cache_dir(), progress=progress)
     narrator.line("model", f"{spec.titled(loaded.build)}, {loaded.source}")
     network = adapt(spec, loaded, labels, seed=options.seed)
-    return Begun(spec, network, prepared(loaded.preprocess, options), loaded.sha256)
+    preprocess = prepared(loaded.preprocess, options)
+    return Begun(spec, network, preprocess, loaded.sha256, loaded.training)
 
 
 def _checkpoint(model: str, weights: str | None) -> tuple[str, str]:

@@ -30,6 +30,14 @@ class Adapted:
     pretrained: bool
 
 
+def check_task(spec: ModelSpec) -> None:
+    """Raise UsageError for a network that does not tell classes apart."""
+    if spec.task != "classification":
+        raise UsageError(
+            f"{spec.name} does not classify", hint="edgecnn models --task classification"
+        )
+
+
 def fresh(spec: ModelSpec, labels: tuple[str, ...], arguments: Arguments, *, seed: int) -> Adapted:
     """A network with new weights, drawn from `seed`; raises UsageError where it cannot be."""
     built = _arguments(spec, arguments, len(labels))
@@ -78,10 +86,6 @@ def _arguments(spec: ModelSpec, known: Arguments, classes: int) -> dict[str, int
 
 
 def _built(spec: ModelSpec, arguments: Arguments, seed: int) -> nn.Module:
-    if spec.task != "classification":
-        raise UsageError(
-            f"{spec.name} does not classify", hint="edgecnn models --task classification"
-        )
     try:
         _check_width(arguments.get("width", 1))
         with seeded(seed):
@@ -137,26 +141,38 @@ def _parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, child
 
 
+def check_tune(name: str, network: nn.Module, tune: Tune, image_shape: tuple[int, ...]) -> None:
+    """Raise UsageError for a way that the network cannot be tuned in."""
+    if tune.way == "head":
+        Features(name, network, image_shape)
+    elif tune.way == "last":
+        _last_stages(network, tune.stages)
+
+
 def freeze(network: nn.Module, tune: Tune) -> tuple[nn.Module, ...]:
-    """Let only the chosen part learn; returns its modules, which alone go into training mode.
+    """Let only the `last` stages learn, or `all`; returns these, which alone go into training mode.
 
     Raises UsageError where the network has fewer stages.
     """
-    parts = stages(network)
     if tune.way == "all":
         return (network,)
-    count = 1 if tune.way == "head" else tune.stages
-    if count > len(parts):
-        raise UsageError(
-            f"--tune {tune}: the network has {len(parts)} stages", hint="fewer, or --tune all"
-        )
+    chosen = _last_stages(network, tune.stages)
     for value in network.parameters():
         value.requires_grad_(False)
-    chosen = tuple(part for _, part in parts[-count:])
     for part in chosen:
         for value in part.parameters():
             value.requires_grad_(True)
     return chosen
+
+
+def _last_stages(network: nn.Module, count: int) -> tuple[nn.Module, ...]:
+    parts = stages(network)
+    if count > len(parts):
+        raise UsageError(
+            f"--tune last:{count}: the network has {len(parts)} stages",
+            hint="fewer, or --tune all",
+        )
+    return tuple(part for _, part in parts[-count:])
 
 
 def set_training(network: nn.Module, learning: tuple[nn.Module, ...], *, norms: bool) -> None:

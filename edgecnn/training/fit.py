@@ -14,7 +14,7 @@ from torch.nn import functional
 from edgecnn.errors import UsageError
 from edgecnn.training.augment import Jitter
 from edgecnn.training.layout import arrange, channels_last
-from edgecnn.training.schedule import Counter, Progress
+from edgecnn.training.schedule import Counter, Progress, is_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class FitOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 2 or self.seed < 0:
+        if self.epochs < 1 or self.batch < 2 or not is_seed(self.seed):
             raise UsageError(
                 f"epochs {self.epochs}, batch {self.batch}, seed {self.seed} cannot be",
-                hint="at least 1 epoch, 2 images a batch, and a seed from 0",
+                hint="at least 1 epoch, 2 images a batch, and a seed of 32 bits",
             )
         if not (self.learning_rate > 0 and self.weight_decay >= 0 <= self.label_smoothing < 1):
             raise UsageError(

@@ -158,6 +158,17 @@ def _pad(node: Node, given: Values) -> list[Tensor]:
     return [functional.pad(maps, sides, value=0.0 if value is None else float(value))]
 
 
+def _slice(node: Node, given: Values) -> list[Tensor]:
+    values, *bounds = _all(given)
+    starts, ends, *rest = (bound.tolist() for bound in bounds)
+    axes = rest[0] if rest else range(len(starts))
+    steps = rest[1] if len(rest) > 1 else [1] * len(starts)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        places = range(values.shape[axis])[start:end:step]
+        values = values.index_select(axis, torch.tensor(places))
+    return [values]
+
+
 def _leaky(node: Node, given: Values) -> list[Tensor]:
     (values,) = _all(given)
     return [functional.leaky_relu(values, float(node.attributes.get("alpha", 0.01)))]
@@ -214,6 +225,7 @@ OPS: Mapping[str, Callable[[Node, Values], list[Tensor]]] = {
     "GlobalAveragePool": _plain(lambda maps: maps.mean(dim=(2, 3), keepdim=True)),
     "Flatten": _flatten,
     "Reshape": _reshape,
+    "Slice": _slice,
     "Squeeze": _squeeze,
     "Transpose": _transpose,
     "Pad": _pad,

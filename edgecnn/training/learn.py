@@ -14,6 +14,7 @@ from numpy.random import PCG64, Generator, SeedSequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgecnn.errors import DataError
 from edgecnn.training.layout import arrange, channels_last
 from edgecnn.training.schedule import Counter, Progress, Schedule
 from edgecnn.zoo.blocks import head
@@ -85,6 +86,7 @@ class Learner:
 
         On one machine the result is the same to the bit, also after a kill in between. `heard` is
         told each epoch, `counted` how many steps are done of all; `progress` keeps the state.
+        Raises DataError as soon as weights are no numbers any more.
         """
         if progress and (state := progress.recall()):
             self._restore(state)
@@ -124,6 +126,7 @@ class Learner:
             if counted:
                 counted(step + 1, lessons.steps * self._schedule.epochs)
         state = self._averaged()
+        self._check_weights(state, number + 1)
         loss_watched, accuracy_watched = self._watch(lessons, state)
         epoch = Epoch(
             number=number + 1,
@@ -184,6 +187,13 @@ class Learner:
     def _averaged(self) -> dict[str, Tensor]:
         """What would be shipped now."""
         return _copied({**self._network.state_dict(), **(self._mean or {})})
+
+    def _check_weights(self, state: dict[str, Tensor], number: int) -> None:
+        if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+            raise DataError(
+                f"the weights are no numbers any more after epoch {number}",
+                hint=f"a lower rate than --lr {self._schedule.learning_rate:g}",
+            )
 
     def _watch(
         self, lessons: Lessons, state: dict[str, Tensor]

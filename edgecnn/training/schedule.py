@@ -43,11 +43,11 @@ class Schedule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 2 or self.patience < 0 or self.seed < 0:
+        if self.epochs < 1 or self.batch < 2 or self.patience < 0 or not is_seed(self.seed):
             raise UsageError(
                 f"epochs {self.epochs}, batch {self.batch}, patience {self.patience}, seed "
                 f"{self.seed} cannot be",
-                hint="at least 1 epoch and 2 images a batch; patience and seed from 0",
+                hint="at least 1 epoch and 2 images a batch; patience from 0, a seed of 32 bits",
             )
         if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):
             raise UsageError(
@@ -59,6 +59,11 @@ class Schedule:
                 f"label smoothing {self.label_smoothing}, ema {self.ema} cannot be",
                 hint="both are 0 or more and below 1",
             )
+
+
+def is_seed(seed: int) -> bool:
+    """Whether generators take it, also where the number of an epoch is mixed in."""
+    return 0 <= seed < 2**32
 
 
 class Progress:

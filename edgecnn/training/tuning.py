@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from edgecnn.contract import Preprocess
 from edgecnn.datasets.classified import Classified
 from edgecnn.datasets.parts import Parts
-from edgecnn.errors import DataError
 from edgecnn.training.adapt import Adapted, Features, HeadAlone, Tune, freeze, set_training
 from edgecnn.training.augmentation import Augmentation
 from edgecnn.training.learn import Epoch, Learner, class_weights
@@ -79,7 +78,7 @@ def tune_network(
     came to. `counted` hears how many photos have their features, then how many steps are done.
 
     Raises UsageError where the network cannot be tuned this way, DataError where a file vanished
-    or the loss is no number any more.
+    or the rate is so high that weights are no numbers any more.
     """
     module = network.module
     lessons: FeatureLessons | PhotoLessons
@@ -104,11 +103,6 @@ def tune_network(
             lessons, progress=Progress(memory.unfinished), heard=heard, counted=counted
         )
     module.cpu().eval()
-    if not all(bool(torch.isfinite(value).all()) for value in module.state_dict().values()):
-        raise DataError(
-            f"{course.name}: its weights are no numbers after training",
-            hint=f"a lower rate than --lr {course.schedule.learning_rate:g}",
-        )
     return epochs
 
 

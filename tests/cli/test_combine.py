@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from edgecnn.contract import Contract, Preprocess, TensorSpec
+from edgecnn.onnxfile import write_contract
 from tests.cli.conftest import Edgecnn
 from tests.photos import write_photos
 
@@ -87,6 +89,17 @@ def test_what_cannot_be_averaged_is_refused(edgecnn: Edgecnn, data: Path) -> Non
     assert "one is none" in edgecnn(*evaluate, "--ensemble").err
     assert "their classes differ" in edgecnn(*evaluate, two, "--ensemble").err
     assert "their classes differ" in edgecnn(*evaluate, two).err
+    three = colour_net(Path("three.onnx"), [[9, 0, 0], [0, 9, 0], [0, 0, 9]])
+    for path, labels in ((one, ("ball", "bar", "stripes")), (three, ("cat", "cow", "dog"))):
+        image = TensorSpec("image", "float32", (1, 3, 32, 32))
+        logits = TensorSpec("logits", "float32", (1, 3))
+        prepared = Preprocess(size=(32, 32), mean=(0.5,) * 3, std=(0.5,) * 3)
+        write_contract(path, path, Contract((image,), (logits,), prepared, labels=labels))
+    for together in ((), ("--ensemble",)):
+        said = edgecnn("evaluate", one, three, "--data", data, *together)
+        assert "'ball' to 'stripes' in one.onnx, 'cat' to 'dog' in three.onnx" in said.err
+    Path("names.txt").write_text("ball\nbar\nstripes\n")
+    assert edgecnn("evaluate", one, three, "--data", data, "--labels", "names.txt").code == 0
     looked = ("explain", one, "--against", two, "--image", data / "ball" / "0.png", *PREPARED)
     assert "their classes differ" in edgecnn(*looked).err
     assert edgecnn(*evaluate, "--views", "flip", "--against", two).code == 2

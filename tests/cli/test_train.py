@@ -74,9 +74,10 @@ def test_a_recipe_says_all_but_where_the_photos_lie(edgecnn: Edgecnn, photos: Pa
         'model = "lenet5"\ndata = "photos"\nweights = "random"\ntune = "all"\n'
         "[pace]\nepochs = 1\nlearning_rate = 0.01\n"
     )
+    photos = photos.rename(photos.with_name("my.photos"))
     said = edgecnn("train", "small.toml", "--data", photos, "--threads", "1")
     assert said.code == 0, said.err
-    assert Path("lenet5-photos.safetensors").is_file()
+    assert Path("lenet5-my.photos.safetensors").is_file()
     assert "say where they lie" in edgecnn("train", "small.toml").err
     digits = Path(__file__).parents[2] / "recipes" / "digits" / "lenet5.toml"
     assert "leave --data out" in edgecnn("train", digits, "--data", photos).err
@@ -90,12 +91,15 @@ def test_the_last_layer_learns_on_features_that_are_kept(edgecnn: Edgecnn, photo
     assert said.code == 0, said.err
     assert "--tune head" in said.out
     assert "mirrored or mixed at most" in said.err
+    assert "those that are held out now must be others" in said.err
     assert "next         edgecnn export two.safetensors" in said.out
     assert list(Path("cache/features").glob("*.npz"))
     again = edgecnn(*head, "-o", "again.safetensors", "--epochs", "20")
     assert again.code == 0
     assert Path("two.safetensors").read_bytes() == Path("again.safetensors").read_bytes()
     assert "features" in edgecnn("cache", "list").out
+    same = edgecnn("train", *head[1:5], "-o", "same.safetensors", "--epochs", "1")
+    assert (same.code, same.err) == (0, "")
 
 
 @pytest.mark.slow  # three processes that import PyTorch
@@ -134,9 +138,14 @@ def test_integers_learn_and_the_file_says_so(edgecnn: Edgecnn, lenet: Path, phot
 def test_broken_and_uneven_photos_are_told(edgecnn: Edgecnn, tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "photos", (20, 8, 8))
     (folder / "bar" / "3.png").write_bytes(b"broken")
+    (folder / "ball" / "photo.heic").touch()
+    for loose in ("10.png", "9.png"):
+        PIL.Image.new("RGB", (8, 8)).save(folder / loose)
     said = edgecnn("train", *QUICK, "--data", folder)
     assert said.code == 0, said.err
     assert "bar/3.png" in said.err
+    assert "2 files in no class folder (first 9.png)" in said.err
+    assert "1 file of a kind that is not read (first ball/photo.heic)" in said.err
     assert "8 to 19 each; rare classes weigh more" in said.out
     assert "bar/3.png" in Path("lenet5-photos.html").read_text()
 
@@ -160,18 +169,24 @@ def test_a_contact_sheet_shows_what_training_would_see(edgecnn: Edgecnn, photos:
         (("--model", "lenet5", "--data", "nowhere"), "no such folder or table"),
         (("--model", "lenet5", "--data", "photos", "--tune", "tail"), "is not known"),
         (("--model", "lenet5", "--data", "photos", "--weights", "random"), "--tune all"),
-        (("--model", "unet", "--data", "photos", "--tune", "all", "--weights", "random"), "does"),
+        (("--model", "unet", "--data", "photos"), "unet does not classify"),
         (("--model", "lenet5", "--data", "photos", "--int8"), "FILE.onnx"),
         (("--model", "lenet5", "--data", "photos", "--target", "tensorrt"), "--int8"),
         (
             ("--model", "x.onnx", "--data", "photos", "--int8", "--tune", "all"),
             "--tune does",
         ),
+        (("photos",), "photos is a folder: --model NAME --data photos"),
+        (("lenet5", "--data", "photos"), "lenet5 is no recipe (FILE.toml): --model lenet5"),
         (("recipe.toml", "--epochs", "3"), "--epochs does not go with a RECIPE"),
         (("--model", "lenet5", "--data", "photos", "-o", "x.onnx"), "ends in .safetensors"),
         ((*SMALL, "--data", "photos", "--lr", "-1"), "cannot be"),
         (("--model", "first.safetensors", "--data", "photos"), "there is no such file"),
         ((*SMALL, "--data", "photos", "--classes", "bar,cat"), "no photos of 'cat'"),
+        ((*SMALL, "--data", "photos", "--size", "8"), "cannot see images of 8x8"),
+        (("--model", "vgg16", "--data", "photos", "--weights", "no.pth"), "no.pth"),
+        (("--model", "lenet5.onnx", "--data", "photos"), "cannot be trained here"),
+        (("--model", "photos/bar/1.png", "--data", "photos"), "--model NAME --weights photos/bar"),
     ],
 )
 def test_what_cannot_be_is_said_in_two_lines(
@@ -181,4 +196,5 @@ def test_what_cannot_be_is_said_in_two_lines(
     assert said.code in (1, 2)
     assert told in said.err
     assert "Traceback" not in said.err
+    assert "photos   " not in said.out  # before any of them was read
     assert not list(Path.cwd().glob("*.safetensors"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from edgecnn.datasets.classes import ClassNames
 from edgecnn.datasets.classified import open_classified
 from edgecnn.datasets.duplicates import kindred
 from edgecnn.datasets.parts import split_parts
@@ -61,6 +64,39 @@ def test_what_cannot_be_learnt_is_refused(tmp_path: Path) -> None:
         (tmp_path / "bar" / f"{seed}.png").write_bytes(b"")
     with pytest.raises(DataError, match="none of the files of 'bar' can be used"):
         open_classified(tmp_path)
+
+
+def test_a_file_that_no_list_can_name_is_left_out(tmp_path: Path) -> None:
+    write_photos(tmp_path, 3)
+    for seed, name in enumerate((os.fsdecode(b"\xe4.png"), "a\tb.png", "a\u2028b.png")):
+        (tmp_path / "bar" / f"{seed}.png").rename(tmp_path / "bar" / name)
+    write_photos(tmp_path, 3)
+    photos = open_classified(tmp_path)
+    assert photos.counts.tolist() == [3, 3, 3]
+    said = " ".join(map(str, photos.broken)).encode().decode()
+    assert "bar/\N{REPLACEMENT CHARACTER}.png: its name is not UTF-8" in said
+    assert said.count("a tab or a line break in its name") == 2
+
+
+def test_an_umlaut_is_one_class_however_it_is_spelt(tmp_path: Path) -> None:
+    together, apart = (unicodedata.normalize(form, "K\xe4se") for form in ("NFC", "NFD"))
+    write_photos(tmp_path, 3)
+    (tmp_path / "bar").rename(tmp_path / apart)
+    for classes in ((), ("ball", apart), ("ball", together)):
+        assert together in open_classified(tmp_path, classes=classes).labels
+    assert ClassNames((together,), 1).index(apart, where="") == 0
+
+
+def test_folders_that_are_no_classes_are_said(tmp_path: Path) -> None:
+    write_photos(tmp_path / "data" / "train", 2)
+    write_photos(tmp_path / "data" / "val", 2)
+    (tmp_path / "data" / "train" / "cat").mkdir()
+    with pytest.raises(DataError, match="train, val are parts of a data set") as refused:
+        open_classified(tmp_path / "data")
+    assert refused.value.hint.endswith("--data " + str(tmp_path / "data" / "train"))
+    assert open_classified(tmp_path / "data", classes=("train", "val")).counts.tolist() == [6, 6]
+    (empty,) = open_classified(tmp_path / "data" / "train").broken
+    assert "1 folder without a photo (first cat)" in str(empty)
 
 
 def test_kin_hang_together_over_others_between() -> None:

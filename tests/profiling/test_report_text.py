@@ -173,7 +173,9 @@ def test_many_comparisons_become_one_sentence() -> None:
 def test_accuracies_in_a_table_and_flips_in_a_sentence() -> None:
     plain = made_up_evaluation("fp32.onnx", "fp32", 0.72)
     other = paired(made_up_evaluation("int8.onnx", "int8", 0.719), "fp32.onnx")
-    text = evaluation_table([plain, other])
+    text = evaluation_table([plain, plain, other])
+    assert text.count("\n\n") == 1
+    assert "\n\n\n" not in text
     assert "72.0 ±3.0" in text
     assert "1,000" in text
     flat = " ".join(text.split())

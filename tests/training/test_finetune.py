@@ -21,6 +21,7 @@ from edgecnn.graph.targets import TARGETS
 from edgecnn.graph.wiring import wiring
 from edgecnn.training.finetune import Tuning, finetune
 from edgecnn.training.graph_net import GraphNet
+from edgecnn.training.graph_ops import OPS, Node
 from tests import toy
 
 IMAGES = toy.images(24)
@@ -156,6 +157,14 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     assert judged[9:] == judged[3:5]  # what it came as, and the last two epochs
     assert (again.epoch, again.gained_db) == (first.epoch, first.gained_db)
     assert again.model.SerializeToString() == first.model.SerializeToString()
+
+
+def test_a_slice_may_stride_over_several_axes() -> None:
+    maps = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)
+    node = Node("Slice", ("maps", "starts", "ends", "axes", "steps"), ("picked",), {})
+    bounds = [[0, 3], [2**63 - 1, 0], [2, -1], [2, -2]]
+    (picked,) = OPS["Slice"](node, [torch.from_numpy(maps), *map(torch.tensor, bounds)])
+    assert np.array_equal(picked.numpy(), maps[:, :, ::2, 3:0:-2])
 
 
 def test_an_operator_that_is_not_known_is_named() -> None:

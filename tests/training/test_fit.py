@@ -129,6 +129,7 @@ def test_label_smoothing_keeps_answers_modest() -> None:
         {"epochs": 0},
         {"epochs": 1, "batch": 1},
         {"epochs": 1, "seed": -1},
+        {"epochs": 1, "seed": 2**32},
         {"epochs": 1, "learning_rate": 0.0},
         {"epochs": 1, "learning_rate": float("nan")},
         {"epochs": 1, "weight_decay": -0.1},

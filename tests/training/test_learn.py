@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgecnn.errors import UsageError
+from edgecnn.errors import DataError, UsageError
 from edgecnn.training.learn import Epoch, Learner, class_weights
 from edgecnn.training.schedule import Progress, Schedule
 
@@ -67,6 +67,13 @@ def test_it_learns_what_there_is_to_learn(optimizer: str) -> None:
     epochs = learner(network, schedule).learn(Rings())
     assert max(epoch.watched_accuracy or 0 for epoch in epochs) > 0.9
     assert not network.training
+
+
+def test_a_rate_that_is_too_high_ends_it_at_once() -> None:
+    heard: list[Epoch] = []
+    with pytest.raises(DataError, match="no numbers any more after epoch 1"):
+        learner(toy(), replace(QUICK, learning_rate=1e30)).learn(Rings(), heard=heard.append)
+    assert not heard
 
 
 def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def evaluation_table(evaluations: Sequence[Evaluation]) -> str:
          f"{each.n:,}", printable(each.device) if elsewhere else ""]
         for each in evaluations
     ]  # fmt: skip
-    return "\n".join([_table([head, *rows], left=(0, 4)), *map(_paired, evaluations)]).rstrip()
+    changes = "\n".join(filter(None, map(_paired, evaluations)))
+    return f"{_table([head, *rows], left=(0, 4))}\n\n{changes}".rstrip()
 
 
 def _paired(evaluation: Evaluation) -> str:

@@ -201,7 +201,7 @@ def _broken(broken: Sequence[str]) -> str:
     if not broken:
         return ""
     items = "".join(f"<li>{escaped(text)}</li>" for text in broken)
-    return f'<p class="note">Left out, as they cannot be read:</p><ul class="note">{items}</ul>'
+    return f'<p class="note">Left out:</p><ul class="note">{items}</ul>'
 
 
 def _part(name: str) -> str:
