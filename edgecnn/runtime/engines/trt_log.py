@@ -41,7 +41,7 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
         "close what else uses the GPU, or build with a smaller batch",
     ),
     (
-        r"driver version is insufficient|no CUDA-capable device",
+        r"driver version is insufficient|in the installed CUDA driver|no CUDA-capable device",
         "the NVIDIA driver is too old for this TensorRT, or there is none",
         "update the driver, or install the TensorRT that belongs to it",
     ),
@@ -68,6 +68,17 @@ class Log:
                 self.errors.append(message)
 
         self.handle = _subclass(trt.ILogger, "Log", {"__init__": create, "log": log})
+
+    def started(self, make: Callable[[Any], Any]) -> Any:
+        """TensorRT's builder or runtime, which writes into this log.
+
+        Raises EngineError where CUDA does not let it start: its bindings raise a TypeError then,
+        and only the log says why.
+        """
+        try:
+            return make(self.handle)
+        except (TypeError, RuntimeError) as error:
+            raise self.error("TensorRT does not start", *self.errors, str(error)) from error
 
     @property
     def out_of_memory(self) -> bool:
