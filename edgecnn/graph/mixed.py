@@ -92,8 +92,8 @@ class _Pieces:
             self._signal[name] += self._power(name, values - values.mean(across, keepdims=True))
         for method, by_tensor in ranges.items():
             given = {name: self._rounded(name, exact[name], by_tensor) for name in self._given}
-            for name, values in zip(self._made, self._part.feed(given), strict=True):
-                self._noise[method, name] += self._power(name, sample(values) - rows[name])
+            for name, rounded in zip(self._made, self._part.feed(given), strict=True):
+                self._noise[method, name] += self._power(name, sample(rounded) - rows[name])
 
     def harm(self, method: str, made: Iterable[str]) -> float:
         """The errors of some tensors as shares of their signals, summed up."""

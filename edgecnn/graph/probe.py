@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from edgecnn.errors import GraphError
@@ -238,7 +240,7 @@ def _real(name: str, edges: Wiring) -> tuple[FloatArray, int] | None:
         axis = attribute(node, "axis", 1)
         shape[axis if isinstance(axis, int) else 1] = -1
     # Exact, and for weights no wider than what comes of it: they may be 100 million.
-    real = integers.astype(np.float32 if integers.dtype.itemsize == 1 else np.float64)
+    real: NDArray[Any] = integers.astype(np.float32 if integers.dtype.itemsize == 1 else np.float64)
     if zero is not None:
         real -= zero.astype(real.dtype).reshape(shape)
     real *= scale.astype(np.float32).reshape(shape)
