@@ -84,6 +84,16 @@ def test_they_can_be_saved_and_used_again_with_other_layers_in_float() -> None:
     assert rescued.check.sqnr_db > first.check.sqnr_db
 
 
+def test_scaled_channels_are_learnt_again_by_the_same_methods() -> None:
+    bench, ranges = learnt(toy.plain())
+    names = bench.plan.watched
+    chosen = {name: ("minmax", "percentile")[place % 2] for place, name in enumerate(names)}
+    mixed = bench.learnt_again(replace(ranges, method=MIXED, chosen=chosen))
+    one = bench.learnt_again(replace(ranges, method="minmax"))
+    assert mixed.ranges.chosen == chosen
+    assert mixed.model != one.model
+
+
 def test_one_method_for_all_can_still_be_asked_of_them() -> None:
     ranges = mixed_ranges()
     one = quantize_model(toy.plain(), IMAGES, ranges=ranges, method="minmax", effort="fast")

@@ -233,7 +233,7 @@ def test_a_batch_that_is_larger_or_open(batch: int | str) -> None:
     net = toy.Net(seed=7)
     net.shape = (batch, 3, 16, 16)
     model = net.model(net.head(net.relu(net.conv(net.relu(net.conv("image", 8)), 8))))
-    made = quantize_model(model, IMAGES)
+    made = quantize_model(model, IMAGES, effort="fast")
     together = np.concatenate(list(islice(IMAGES(), 4)))
     reference, int8 = (session(m).run(None, {"image": together})[0] for m in (model, made.model))
     assert sqnr_db(np.asarray(reference), np.asarray(int8)) > 35
@@ -250,7 +250,7 @@ def test_one_huge_value_does_not_ruin_the_rest() -> None:
                 image[0, 0, 5, 5] = 1e3
             yield image
 
-    made = quantize_model(toy.plain(), images, held_out=toy.images(20, seed=1))
+    made = quantize_model(toy.plain(), images, held_out=toy.images(20, seed=1), effort="fast")
     assert made.check.sqnr_db > 10
     assert np.isfinite(answers(made.model)).all()
 
@@ -280,7 +280,9 @@ def test_a_huge_activation_on_one_image_is_cut_off() -> None:
             image[0, 0, 5, 5] = 2.5 if index == 3 else 0.0
             yield image
 
-    auto, minmax = (quantize_model(model, images, method=m) for m in ("auto", "minmax"))
+    auto, minmax = (
+        quantize_model(model, images, method=m, effort="fast") for m in ("auto", "minmax")
+    )
     assert auto.check.sqnr_db > minmax.check.sqnr_db + 6
 
 
