@@ -103,11 +103,16 @@ def _scored_again(cell: Cell, known: Score) -> Score:
     return known
 
 
+def chosen_of(count: int, subset: int) -> NDArray[np.int64]:
+    """Which of so many calibration images make a subset, in random order."""
+    return np.random.default_rng(subset).permutation(count)[:SUBSET_IMAGES]
+
+
 def _quantize(cell: Cell, output: Path) -> None:
     network = NETWORKS[cell.network]
     source = float_file(network, OUTPUT / "cache")
     every = images(network, "calibration", OUTPUT / "cache")
-    chosen = np.random.default_rng(cell.subset).permutation(len(every))[:SUBSET_IMAGES]
+    chosen = chosen_of(len(every), cell.subset)
     if cell.tool == OURS:
         made = quantize_model(
             source,

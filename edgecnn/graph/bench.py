@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from onnx import ModelProto
 
@@ -14,19 +15,19 @@ from edgecnn.graph.check import Check, Judge
 from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.equalize import equalize
 from edgecnn.graph.mend import Repair, mend
+from edgecnn.graph.mixed import IMAGES, best_methods
 from edgecnn.graph.observe import Histogram, observe
 from edgecnn.graph.plan import Plan
 from edgecnn.graph.qdq import write_qdq
-from edgecnn.graph.ranges import Ranges
+from edgecnn.graph.ranges import MIXED, Ranges
 from edgecnn.graph.rounding import Rounding
 from edgecnn.graph.split import Meter, Split
 from edgecnn.graph.targets import Target
-from edgecnn.graph.thresholds import METHODS, Range, learn, learn_all
+from edgecnn.graph.thresholds import METHODS, PREFERRED_METHOD, Range, learn, learn_all
 from edgecnn.graph.watched import Watched
 from edgecnn.graph.weights import weight_scales
 from edgecnn.graph.wiring import FloatArray
 
-PREFERRED_METHOD = "mse"
 _PREFERENCE_DB = 0.2  # on few images, another method that wins by less wins by luck
 
 
@@ -74,17 +75,27 @@ class Bench:
         )
 
     def starts(self, ranges: Ranges, method: str) -> list[Candidate]:
-        """Candidates with the ranges of a method; `auto` tries all, and the best comes first.
+        """Candidates with the ranges of a method; the best comes first.
 
-        Raises DataError where the ranges belong to another model or were learnt without the method.
+        `auto` tries all, and for each tensor the one that harms least what is made of it. Raises
+        DataError where the ranges belong to another model or were learnt without the method.
         """
         ranges.check(self.plan.watched, self._model_sha256)
         ranges.check_method(method)
-        candidates = (
-            self._written(replace(ranges, method=name))
-            for name in (ranges.methods if method == "auto" else (method,))
-        )
-        return sorted(candidates, key=_merit_db, reverse=True)
+        names = ranges.methods if method == "auto" else (method,)
+        made = [self._written(replace(ranges, method=name)) for name in names]
+        if len(made) > 1:
+            made.extend(self._mixed(max(made, key=_merit_db).ranges))
+        return sorted(made, key=_merit_db, reverse=True)
+
+    def _mixed(self, best: Ranges) -> Iterator[Candidate]:
+        """A candidate with a method for each tensor, unless all have the best one."""
+        names = sorted(best.methods, key=lambda name: name != best.method)
+        ranges = {name: self._chosen(replace(best, method=name)) for name in names}
+        images = islice(self.images.fit(), IMAGES)
+        chosen = best_methods(self.folded, self.plan, ranges, images, threads=self.threads)
+        if set(chosen.values()) != {best.method}:
+            yield self._written(replace(best, method=MIXED, chosen=chosen))
 
     def learnt_again(self, ranges: Ranges) -> Candidate:
         """Ranges by the same method for the same network with scaled channels.
@@ -93,7 +104,7 @@ class Bench:
         """
         again = learn(
             self._observed(self.plan.watched),
-            ranges.method,
+            ranges.method_of,
             exact=self.watched.exact,
             integers=self.plan.integers_of,
         )

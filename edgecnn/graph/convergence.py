@@ -66,7 +66,7 @@ def convergence(
             progress()
 
     first, second = (
-        learn(observe(model, watched, half, threads=threads, progress=tick), METHOD)
+        learn(observe(model, watched, half, threads=threads, progress=tick), lambda _: METHOD)
         for half in halves
     )
     return Convergence(count, {name: _apart(first[name], second[name]) for name in watched})

@@ -67,13 +67,15 @@ def _inputs(
 def _through_layer(node: NodeProto, output: Importance, edges: Wiring) -> Importance:
     """(inputs,) from the squared weights (outputs, inputs of a group, ...)."""
     weight = np.moveaxis(edges.value(node.input[1]), channel_axis(node), 0)
-    gains = np.square(weight, dtype=np.float64).reshape(*weight.shape[:2], -1).sum(axis=2)
     groups = attribute(node, "group", 1)
     count = groups if isinstance(groups, int) else 1
-    if len(gains) != output.size:
-        return np.ones(gains.shape[1] * count)
-    grouped = gains.reshape(count, -1, gains.shape[1])
-    return np.asarray(np.einsum("gki,gk->gi", grouped, output.reshape(count, -1))).ravel()
+    inputs = weight.shape[1]
+    if len(weight) != output.size:
+        return np.ones(inputs * count)
+    grouped = weight.reshape(count, len(weight) // count, inputs, -1)
+    # In one go: the squares of a large layer in float64 would take a gigabyte.
+    gains = np.einsum("gkis,gkis,gk->gi", grouped, grouped, output.reshape(count, -1))
+    return np.asarray(gains, np.float64).ravel()
 
 
 def _folded(output: Importance, channels: int) -> Importance:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from edgecnn.errors import GraphError
@@ -233,13 +235,16 @@ def _real(name: str, edges: Wiring) -> tuple[FloatArray, int] | None:
     if integers is None or scale is None:
         return None
     zero = edges.constant(node.input[2]) if len(node.input) > 2 else None
-    zeros = np.zeros(scale.shape, np.int64) if zero is None else zero.astype(np.int64)
     shape = [1] * integers.ndim
     if scale.size > 1:
         axis = attribute(node, "axis", 1)
         shape[axis if isinstance(axis, int) else 1] = -1
-    steps = integers.astype(np.int64) - zeros.reshape(shape)
-    return np.asarray(steps * scale.astype(np.float32).reshape(shape), np.float32), scale.size
+    # Exact, and for weights no wider than what comes of it: they may be 100 million.
+    real: NDArray[Any] = integers.astype(np.float32 if integers.dtype.itemsize == 1 else np.float64)
+    if zero is not None:
+        real -= zero.astype(real.dtype).reshape(shape)
+    real *= scale.astype(np.float32).reshape(shape)
+    return np.asarray(real, np.float32), scale.size
 
 
 def weight_values(

@@ -21,7 +21,7 @@ from edgecnn.graph.mend import Repair
 from edgecnn.graph.model_io import opset_of
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.plan import make_plan
-from edgecnn.graph.ranges import Ranges
+from edgecnn.graph.ranges import MIXED, Ranges
 from edgecnn.graph.split import Images, Meter, Split
 from edgecnn.graph.targets import find_target
 from edgecnn.graph.thresholds import METHODS
@@ -50,7 +50,7 @@ class Effort:
 EFFORTS: Mapping[str, Effort] = {
     "fast": Effort(bias=True, equalize=False, rounding=False),
     "default": Effort(bias=True, equalize=True, rounding=True),
-    "max": Effort(bias=True, equalize=True, rounding=True, starts=len(METHODS)),
+    "max": Effort(bias=True, equalize=True, rounding=True, starts=len(METHODS) + 1),
 }
 
 
@@ -108,7 +108,7 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
     or ranges of another model or without the method, ModelError or GraphError where the model
     cannot be quantized or one scale for a weight ruins it.
     """
-    _check_words(method, effort)
+    _check_words(method, effort, has_ranges=ranges is not None)
     chosen, repairs = replace(find_target(target), per_channel=not per_tensor), EFFORTS[effort]
     images = Split(calibration, held_out)
     folded = fold(read_model(source))
@@ -127,7 +127,8 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
         checkpoint=checkpoint,
     )
     starts = bench.starts(ranges or bench.learnt(method, calibration_sha256), method)
-    tried = [_mend(bench, start, repairs) for start in starts[: repairs.starts]]
+    del starts[repairs.starts :]  # each is as heavy as an INT8 file
+    tried = [_mend(bench, start, repairs) for start in starts]
     best, steps = max(tried, key=lambda pair: pair[0].check.sqnr_db)
     bench.meter.finish()
     if per_tensor:
@@ -135,8 +136,9 @@ def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name
     return Quantized(best.model, best.ranges, steps, best.check, plan.float_layers(folded))
 
 
-def _check_words(method: str, effort: str) -> None:
-    if method != "auto" and method not in METHODS:
+def _check_words(method: str, effort: str, *, has_ranges: bool) -> None:
+    known = ("auto", *METHODS, MIXED) if has_ranges else ("auto", *METHODS)
+    if method not in known:
         raise UsageError(f"unknown method {method!r}", hint=f"one of auto, {', '.join(METHODS)}")
     if effort not in EFFORTS:
         raise UsageError(f"unknown effort {effort!r}", hint=f"one of {', '.join(EFFORTS)}")

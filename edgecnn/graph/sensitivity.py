@@ -197,6 +197,7 @@ class _Bench:
 
     def compare(self, image: FloatArray, tallies: Mapping[str, Tally]) -> None:
         """Add one image to the tallies; of each graph's tensors only samples are kept."""
+        image = self._reference.batched(image)
         shapes, exact = self._float_values(image, tallies)
         integers = dict(zip(self._quantized.names, self._quantized.run(image), strict=True))
         real = {

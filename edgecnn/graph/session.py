@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -14,6 +15,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edgecnn.errors import GraphError
 
 Array = NDArray[np.generic]
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 _HEAVY_ELEMENTS = 1 << 18
 
@@ -61,10 +63,14 @@ class Session:
 
         A model with a larger fixed batch gets the image that many times.
         """
+        return self.feed({self._input.name: self.batched(tensor)})
+
+    def batched(self, tensor: NDArray[_Kind]) -> NDArray[_Kind]:
+        """One image as often as the model's fixed batch wants it."""
         batch = self._input.shape[0] if self._input.shape else None
         if isinstance(batch, int) and batch > 1 and tensor.shape[0] == 1:
-            tensor = np.repeat(tensor, batch, axis=0)
-        return self.feed({self._input.name: tensor})
+            return np.repeat(tensor, batch, axis=0)
+        return tensor
 
     def feed(self, tensors: Mapping[str, Array]) -> list[Array]:
         """All outputs for inputs given by name, each with the batch that the model has."""

@@ -128,24 +128,24 @@ METHODS: dict[str, Threshold] = {
     "mse": mse,
     "entropy": entropy,
 }
+PREFERRED_METHOD = "mse"
 _DEPENDING = ("mse", "entropy")  # on where the integers' zero lies
 
 
 def learn(
     histograms: Mapping[str, Histogram],
-    method: str,
+    method_of: Callable[[str], str],
     *,
     exact: Collection[str] = (),
     integers: Callable[[str], Integers] = lambda _: UINT8,
 ) -> dict[str, Range]:
-    """The range of each tensor by one method; those in `exact` keep everything that was seen.
+    """The range of each tensor by its method; those in `exact` keep everything that was seen.
 
     Images are integers already: at their full range, rounding them costs nothing or little.
     The largest of the answers is the answer. `integers` says what will hold a tensor.
     """
-    threshold = METHODS[method]
     return {
-        name: (minmax if name in exact else threshold)(histogram, integers(name))
+        name: METHODS["minmax" if name in exact else method_of(name)](histogram, integers(name))
         for name, histogram in histograms.items()
     }
 

@@ -35,7 +35,7 @@ DEFAULT_IMAGES = 32
 DEFAULT_TOP = 10
 
 _PRICED = 5  # layers: each takes a good part of a second
-_SEARCHED = ("auto", "mse")  # methods that weigh rounding against clipping already
+_SEARCHED = ("auto", "mixed", "mse")  # methods that weigh rounding against clipping already
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from edgecnn.errors import DataError, FileError
 from edgecnn.files import read_error
 from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.quantize import Quantized, quantize_model
-from edgecnn.graph.ranges import Ranges
+from edgecnn.graph.ranges import MIXED, Ranges
 from edgecnn.graph.saturation import local_target
 from edgecnn.graph.stem import left_in_float
 from edgecnn.graph.targets import Target, find_target
@@ -197,7 +198,8 @@ class Task:
         try:
             return self._candidate(ranges.method, ranges, names)
         except DataError:
-            return self._candidate(ranges.method, None, names)
+            method = "auto" if ranges.method == MIXED else ranges.method
+            return self._candidate(method, None, names)
 
     def _candidate(
         self,
@@ -235,8 +237,17 @@ def _read_ranges(path: Path) -> Ranges:
         ) from error
 
 
+def _method(quantized: Quantized) -> str:
+    """`mse`, or `mixed (mse 30, minmax 12)`."""
+    ranges = quantized.ranges
+    if ranges.method != MIXED:
+        return ranges.method
+    counts = Counter(ranges.chosen.values()).most_common()
+    return f"{MIXED} ({', '.join(f'{name} {count}' for name, count in counts)})"
+
+
 def _tell_steps(quantized: Quantized, target: Target, narrator: Narrator) -> None:
-    narrator.line("ranges", f"{len(quantized.ranges.by_tensor)} tensors, {quantized.ranges.method}")
+    narrator.line("ranges", f"{len(quantized.ranges.by_tensor)} tensors, {_method(quantized)}")
     if stem := left_in_float(quantized.model, target):
         narrator.line("float", f"{stem}: a first layer is faster so")
     for step in quantized.steps:

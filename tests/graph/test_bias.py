@@ -36,7 +36,7 @@ def written(
     """The folded model, its plan, and its quantized version with 7-bit weights."""
     folded = fold(read_model(model))
     plan = make_plan(folded, AVX2, keep_float=keep_float)
-    ranges = learn(observe(folded, plan.watched, IMAGES()), "minmax")
+    ranges = learn(observe(folded, plan.watched, IMAGES()), lambda _: "minmax")
     scales = weight_scales(folded, plan, AVX2)
     return folded, plan, write_qdq(folded, plan, AVX2, ranges=ranges, weight_scales=scales)
 

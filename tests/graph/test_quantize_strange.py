@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 from onnx import ModelProto, numpy_helper
 
 from edgecnn.errors import GraphError
+from edgecnn.graph.fold import fold
+from edgecnn.graph.normal import read_model
 from edgecnn.graph.quantize import Quantized, quantize_model
+from edgecnn.graph.sensitivity import sensitivity
 from tests import toy
-from tests.graph.running import answers, session
+from tests.graph.running import answers, session, sqnr_db
 
 IMAGES = toy.images(30)
 
@@ -223,6 +227,20 @@ def test_weights_outside_the_file_and_shared_by_layers(tmp_path: Path) -> None:
         quantize_model(made.model, IMAGES)
 
 
+@pytest.mark.parametrize("batch", [4, "n"])
+def test_a_batch_that_is_larger_or_open(batch: int | str) -> None:
+    """Calibrated with one image at a time all the same."""
+    net = toy.Net(seed=7)
+    net.shape = (batch, 3, 16, 16)
+    model = net.model(net.head(net.relu(net.conv(net.relu(net.conv("image", 8)), 8))))
+    made = quantize_model(model, IMAGES, effort="fast")
+    together = np.concatenate(list(islice(IMAGES(), 4)))
+    reference, int8 = (session(m).run(None, {"image": together})[0] for m in (model, made.model))
+    assert sqnr_db(np.asarray(reference), np.asarray(int8)) > 35
+    errors = sensitivity(fold(read_model(model)), made.model, islice(IMAGES(), 4))
+    assert all(error.accumulated < 1e-3 for error in errors)
+
+
 def test_one_huge_value_does_not_ruin_the_rest() -> None:
     """An image with a pixel of a thousand times the others' size."""
 
@@ -232,7 +250,7 @@ def test_one_huge_value_does_not_ruin_the_rest() -> None:
                 image[0, 0, 5, 5] = 1e3
             yield image
 
-    made = quantize_model(toy.plain(), images, held_out=toy.images(20, seed=1))
+    made = quantize_model(toy.plain(), images, held_out=toy.images(20, seed=1), effort="fast")
     assert made.check.sqnr_db > 10
     assert np.isfinite(answers(made.model)).all()
 
@@ -244,6 +262,28 @@ def test_the_same_inputs_give_the_same_bytes_for_every_target(target: str) -> No
         for _ in range(2)
     )
     assert first == second
+
+
+def test_a_huge_activation_on_one_image_is_cut_off() -> None:
+    """A bright pixel, seen once, stirs a channel a hundred times as much as all else does."""
+    net = toy.Net(seed=8)
+    maps = net.conv("image", 8)
+    weight, bias = net.nodes[-1].input[1:]
+    net.weights[weight][0] = 0
+    net.weights[weight][0, 0, 1, 1] = 1000
+    net.weights[bias][0] = -2000
+    model = net.model(net.head(net.relu(net.conv(net.relu(maps), 16))))
+
+    def images() -> Iterator[toy.Float]:
+        for index, image in enumerate(IMAGES()):
+            image = np.minimum(image, np.float32(1.9))
+            image[0, 0, 5, 5] = 2.5 if index == 3 else 0.0
+            yield image
+
+    auto, minmax = (
+        quantize_model(model, images, method=m, effort="fast") for m in ("auto", "minmax")
+    )
+    assert auto.check.sqnr_db > minmax.check.sqnr_db + 6
 
 
 def test_answers_beyond_what_squares_can_hold_are_compared_all_the_same() -> None:

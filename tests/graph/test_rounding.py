@@ -78,7 +78,7 @@ def test_networks_come_closer_to_float(name: str) -> None:
     model, images = NETS[name](), toy.images(32)
     folded = fold(read_model(model))
     plan = make_plan(folded, X86)
-    ranges = learn(observe(folded, plan.watched, images()), "minmax")
+    ranges = learn(observe(folded, plan.watched, images()), lambda _: "minmax")
     scales = weight_scales(folded, plan, X86)
     # Coarse weights, so that their error stands out from that of the activations.
     scales = {name: scale * 8 for name, scale in scales.items()}
@@ -94,7 +94,7 @@ def test_layers_too_large_for_it_are_left_alone() -> None:
     images = toy.images(2, channels=MAX_INPUTS // 9 + 1, side=4)
     folded = fold(read_model(net.model(net.head(net.relu(net.conv("image", 4))))))
     plan = make_plan(folded, X86)
-    ranges = learn(observe(folded, plan.watched, images()), "minmax")
+    ranges = learn(observe(folded, plan.watched, images()), lambda _: "minmax")
     int8 = write_qdq(
         folded, plan, X86, ranges=ranges, weight_scales=weight_scales(folded, plan, X86)
     )
