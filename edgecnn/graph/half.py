@@ -21,6 +21,7 @@ from edgecnn.graph.fold import fold
 from edgecnn.graph.load import load_onnx, modernize
 from edgecnn.graph.model_io import copied, infer_shapes
 from edgecnn.graph.normal import read_model
+from edgecnn.graph.opset import in_opset_17
 from edgecnn.graph.parity import Parity, compare
 from edgecnn.graph.rounded import rounded
 from edgecnn.graph.session import Session
@@ -103,8 +104,12 @@ def halve_model(
 
 
 def _readable(source: Path | ModelProto) -> ModelProto:
-    """A model with its types inferred; a float one folded, so that batch norms cannot overflow."""
+    """A model with its types inferred; a float one folded, so that batch norms cannot overflow.
+
+    In opset 17 where that has the words: it is for GPUs, and TensorRT 8.6 reads no newer one.
+    """
     model = modernize(load_onnx(source)) if isinstance(source, Path) else copied(source)
+    model = in_opset_17(model)
     if any(node.op_type in _SCALES for node in model.graph.node):
         for index, node in enumerate(model.graph.node):
             node.name = node.name or f"{node.op_type}_{index}"

@@ -17,6 +17,7 @@ from edgecnn.graph.integers import (
     roomy_scales,
 )
 from edgecnn.graph.model_io import shapes_of
+from edgecnn.graph.opset import in_opset_17
 from edgecnn.graph.plan import Layer, Plan
 from edgecnn.graph.shift import SHIFTED
 from edgecnn.graph.targets import Target
@@ -66,8 +67,8 @@ def write_qdq(
     `ranges` holds (low, high) of each of `plan.watched`, `weight_scales` the scale of each output
     channel by layer name.
     """
-    writer = _Writer(model, plan, target)
-    return writer.write(ranges, weight_scales)
+    written = _Writer(model, plan, target).write(ranges, weight_scales)
+    return in_opset_17(written) if target.opset_17 else written
 
 
 class _Writer:

@@ -18,6 +18,7 @@ from edgecnn.graph.check import Check, Judge
 from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.fold import fold
 from edgecnn.graph.mend import Repair
+from edgecnn.graph.model_io import opset_of
 from edgecnn.graph.normal import read_model
 from edgecnn.graph.plan import make_plan
 from edgecnn.graph.ranges import Ranges
@@ -71,6 +72,11 @@ class Quantized:
     steps: tuple[Step, ...]
     check: Check
     float_layers: tuple[str, ...]
+
+    @property
+    def opset(self) -> int:
+        """The version of the standard operators that the model is written in."""
+        return opset_of(self.model)
 
 
 def quantize_model(  # noqa: PLR0913 - the options of one verb, all by name

@@ -40,6 +40,8 @@ class Target:
     """A Concat wants its inputs and its output at one scale."""
     float_stem: bool = False
     """A narrow first convolution that halves the image is faster in float."""
+    opset_17: bool = False
+    """Written in opset 17 where that has the words, however new the float file is."""
     shifts: bool = False
     """What only unpadded layers read may be stored less a constant, which their biases return."""
 
@@ -110,6 +112,7 @@ _TENSORRT = Target(
     integer_bias=False,
     fuses_sums=True,
     equal_scales=True,
+    opset_17=True,  # 8.6 reads no newer, and 10.3 fails with INT8 of 19 on Orin (TensorRT#4797)
     shifts=True,
 )
 

@@ -22,9 +22,9 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 from edgecnn.errors import EdgecnnError, GraphError
 from edgecnn.graph.canonical import canonicalize
 from edgecnn.graph.light import check, lighten, put_graph
-from edgecnn.graph.model_io import copied, opset_of
+from edgecnn.graph.model_io import opset_of
 from edgecnn.graph.names import name_graph, strip_notes
-from edgecnn.graph.opset import lower_to_17, set_opset
+from edgecnn.graph.opset import in_opset_17, set_opset
 from edgecnn.graph.torch_errors import chooses_path, does_not_run, explained
 
 Batch = int | Literal["dynamic"]
@@ -213,21 +213,12 @@ def _finished(model: ModelProto, *, opset: int, state_names: Collection[str]) ->
     canonicalize(light)
     set_opset(light, opset_of(light))
     if opset < opset_of(light):
-        light = _lowered(light)
+        light = in_opset_17(light)
     name_graph(light, state_names)
     check(light)
     put_graph(model, light)
     strip_notes(model)
     return model
-
-
-def _lowered(light: ModelProto) -> ModelProto:
-    lowered = copied(light)
-    try:
-        lower_to_17(lowered)
-    except GraphError:
-        return light
-    return lowered
 
 
 def _name(module: nn.Module) -> str:

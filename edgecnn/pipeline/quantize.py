@@ -10,6 +10,7 @@ from typing import Any
 from edgecnn.contract import Contract
 from edgecnn.datasets.calibration import CalibrationSet
 from edgecnn.files import human_size, sha256_of, write_text
+from edgecnn.graph.opset import OLD_OPSET
 from edgecnn.graph.quantize import Quantized
 from edgecnn.graph.targets import find_target
 from edgecnn.pipeline.contracts import float_contract, tell_judged
@@ -80,6 +81,7 @@ def quantize(
         contract = sealed.release(verification)
     write_text(ranges_path(target), quantized.ranges.to_json())
     name = target_name(options)
+    _tell_opset(quantized, name, narrator)
     task.finished()
     size = human_size(target.stat().st_size)
     narrator.line("wrote", f"{target}  {size}   for {find_target(name).description}")
@@ -95,6 +97,14 @@ def quantize(
         checkup=checkup,
         verification=verification,
     )
+
+
+def _tell_opset(quantized: Quantized, target: str, narrator: Narrator) -> None:
+    if find_target(target).opset_17 and quantized.opset > OLD_OPSET:
+        narrator.warn(
+            f"opset {quantized.opset}: the network has operators that opset {OLD_OPSET} does not "
+            "know; TensorRT 8.6 to 10.3 may refuse the file"
+        )
 
 
 def ranges_path(int8: Path) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from edgecnn.contract import METADATA_KEY, Contract
+from edgecnn.errors import EngineError
 from edgecnn.onnxfile import contract_from, model_sha256, read_header
 from edgecnn.runtime import cache
 from edgecnn.runtime.compiled import better_engine, open_engine
@@ -58,15 +60,22 @@ def _looked_at(path: Path) -> tuple[cache.Facts, bool]:
 def _fastest(
     path: Path, contract: Contract, *, sha256: str, threads: int | None, wait: bool
 ) -> Model:
-    from edgecnn.runtime.auto import choose, is_installed, known_choice
+    from edgecnn.runtime.auto import Choice, choose, is_installed, known_choice
+
+    def chosen(choice: Choice) -> Model:
+        opened = open_engine(path, engine=choice.engine, sha256=sha256, threads=threads)
+        check_fit(path, contract, opened)
+        return Model(path, contract=contract, engine=opened, sha256=sha256, why=choice.why)
 
     known = known_choice(sha256=sha256, threads=threads)
-    if known is None and not wait and is_installed("onnxruntime"):
+    if known is not None:
+        with contextlib.suppress(EngineError):  # its library or its GPU is gone
+            return chosen(known)
+    if not wait and is_installed("onnxruntime"):
         return _serving(path, contract, sha256=sha256, threads=threads)
-    choice = known or choose(path, contract=contract, sha256=sha256, threads=threads)
-    opened = open_engine(path, engine=choice.engine, sha256=sha256, threads=threads)
-    check_fit(path, contract, opened)
-    return Model(path, contract=contract, engine=opened, sha256=sha256, why=choice.why)
+    return chosen(
+        choose(path, contract=contract, sha256=sha256, threads=threads, again=known is not None)
+    )
 
 
 def _serving(path: Path, contract: Contract, *, sha256: str, threads: int | None) -> Model:

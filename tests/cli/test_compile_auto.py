@@ -16,10 +16,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "cache"))
 
 
-def twins(folder: Path, *, integer_work: int, float_work: int) -> tuple[str, str]:
+def twins(
+    folder: Path, *, integer_work: int, float_work: int, floats: str = "fp32"
+) -> tuple[str, str]:
     """A float file and one that is called INT8, with more or less work in it."""
     made = []
-    for precision, work in (("fp32", float_work), ("int8", integer_work)):
+    for precision, work in ((floats, float_work), ("int8", integer_work)):
         provenance = {"model": "colors", "precision": precision}
         path = write_color_net(folder / f"{precision}.onnx", work=work, provenance=provenance)
         made.append(str(path))
@@ -29,23 +31,19 @@ def twins(folder: Path, *, integer_work: int, float_work: int) -> tuple[str, str
 def test_it_names_the_engine_and_the_file_to_take(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Of the INT8 files and of the float files the fastest are compared."""
     plain, integer = twins(tmp_path, integer_work=0, float_work=60)
-    assert run(["compile", plain, integer, "--engine", "auto"]) == 0
+    (tmp_path / "others").mkdir()
+    half, slow = twins(tmp_path / "others", integer_work=40, float_work=20, floats="fp16")
+    command = ["compile", plain, slow, integer, half, "--engine", "auto"]
+    assert run(command) == 0
     said = capsys.readouterr().out
     assert f"compile      {plain}: " in said
     assert f"take         {integer} on " in said
     assert "the time of" in said
-
-
-def test_of_several_int8_files_the_fastest_is_compared(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plain, integer = twins(tmp_path, integer_work=0, float_work=60)
-    (tmp_path / "slow").mkdir()
-    _, slow = twins(tmp_path / "slow", integer_work=40, float_work=0)
-    assert run(["compile", plain, slow, integer, "--engine", "auto", "--json"]) == 0
+    assert run([*command, "--json"]) == 0
     (take,) = json.loads(capsys.readouterr().out)["take"]
-    assert take["int8"] == take["file"] == integer
+    assert (take["file"], take["int8"], take["float"]) == (integer, integer, half)
 
 
 def test_int8_that_does_not_pay_falls_back_and_says_why(
@@ -98,15 +96,3 @@ def test_threads_are_for_measuring(tmp_path: Path, capsys: pytest.CaptureFixture
     plain, _ = twins(tmp_path, integer_work=0, float_work=0)
     assert run(["compile", plain, "--threads", "1"]) == 2
     assert "--threads says nothing to compile for onnxruntime" in capsys.readouterr().err
-
-
-def test_int8_is_held_against_the_fastest_float_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    slow, integer = twins(tmp_path, integer_work=20, float_work=60)
-    half = write_color_net(
-        tmp_path / "fp16.onnx", work=0, provenance={"model": "colors", "precision": "fp16"}
-    )
-    assert run(["compile", slow, integer, str(half), "--engine", "auto", "--json"]) == 0
-    (take,) = json.loads(capsys.readouterr().out)["take"]
-    assert (take["file"], take["float"]) == (str(half), str(half))

@@ -11,10 +11,15 @@ from torch import nn
 
 from edgecnn.errors import GraphError
 from edgecnn.graph.export import export_checked
+from edgecnn.graph.half import halve_model
 from edgecnn.graph.model_io import opset_of
 from edgecnn.graph.opset import lower_to_17
 from edgecnn.graph.parity import answers
+from edgecnn.graph.quantize import quantize_model
 from edgecnn.graph.torch_export import export_module
+from tests import toy
+from tests.graph.running import answers as logits
+from tests.graph.running import sqnr_db
 from tests.graph.torch_nets import SHAPE, Folded, LargestOfMap, images, residual
 
 
@@ -76,3 +81,33 @@ def test_a_network_that_needs_opset_18_gets_it_and_says_so() -> None:
 def test_older_opsets_are_refused() -> None:
     with pytest.raises(GraphError, match="opset 16 is too old"):
         export_module(residual(), input_shape=SHAPE, opset=16)
+
+
+def newer(activation: str, *, opset: int) -> ModelProto:
+    """A network in the words of a newer opset; what they state, 17 does by itself."""
+    net = toy.Net(seed=6)
+    maps = net.node(activation, net.conv("image", 16))
+    maps = net.node("AveragePool", maps, kernel_shape=[2, 2], strides=[2, 2], dilations=[1, 1])
+    halves = ["left", "right"]
+    net.nodes.append(onnx.helper.make_node("Split", [maps], halves, axis=1, num_outputs=2))
+    sizes = net.constant(np.array([1, 1, 2, 2], np.float32))
+    wide = net.node("Resize", "left", "", sizes, mode="nearest", antialias=0)
+    net._channels[wide] = 8
+    return net.model(net.head(net.relu(net.conv(wide, 16))), opset=opset)
+
+
+@pytest.mark.parametrize("opset", [19, 22])
+def test_tensorrt_gets_opset_17_however_new_the_float_file_is(opset: int) -> None:
+    """TensorRT 8.6 reads no newer one."""
+    source = newer("HardSwish", opset=opset)
+    made = quantize_model(source, toy.images(24), target="tensorrt", effort="fast")
+    onnx.checker.check_model(made.model, full_check=True)
+    assert made.opset == 17
+    assert sqnr_db(logits(source), logits(made.model)) > 25
+    assert opset_of(halve_model(source, toy.images(12)).model) == 17
+
+
+@pytest.mark.parametrize("target", ["tensorrt", "onnxruntime-x86"])
+def test_what_opset_17_has_no_word_for_stays_newer(target: str) -> None:
+    source = newer("Gelu", opset=20)
+    assert quantize_model(source, toy.images(24), target=target, effort="fast").opset == 20

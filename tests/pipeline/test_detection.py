@@ -29,6 +29,7 @@ from edgecnn.pipeline.verified import remedy
 from edgecnn.recipe import read_recipe
 from edgecnn.runtime import Model, load
 from edgecnn.runtime.preprocess import Image as Pixels
+from tests.pipeline.building import check_builds
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("EDGECNN_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -106,12 +107,15 @@ def test_the_recipe_for_nanodet_says_what_the_options_say() -> None:
     assert recipe.preprocess["color"] == "BGR"
 
 
+DETECTORS = ("ssdlite320_mobilenetv3", "ssd300_vgg16")
+
+
 @pytest.fixture(scope="module")
 def ssdlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SSDLite at a small size with random weights, exported once."""
     target = tmp_path_factory.mktemp("ssd") / "ssdlite.onnx"
     options = ExportOptions(weights="random", images=4, contract=ContractOptions(size=(96, 128)))
-    export("ssdlite320_mobilenetv3", output=target, options=options)
+    export(DETECTORS[0], output=target, options=options)
     return target
 
 
@@ -175,7 +179,7 @@ class Warned(Silent):
 
 
 def goes_on(fp32: Path, int8: Path, pictures: Path) -> None:
-    """An exported detector with random weights becomes INT8, proves itself and gives boxes."""
+    """An exported detector with random weights becomes INT8, gives boxes and builds for a GPU."""
     images, told = find_calibration(str(pictures), limit=16), Warned()
     options = QuantizeOptions(effort="fast", method="minmax")
     quantize(fp32, images, options=options, output=int8, narrator=told)
@@ -190,6 +194,7 @@ def goes_on(fp32: Path, int8: Path, pictures: Path) -> None:
         assert 0 not in found.classes
         assert bool((np.diff(found.scores) <= 0).all())
         assert bool(((found.boxes >= 0) & (found.boxes <= [160, 120, 160, 120])).all())
+    check_builds(fp32, pictures)
 
 
 def test_ssdlite_goes_all_the_way(ssdlite: Path, pictures: Path, tmp_path: Path) -> None:
@@ -199,7 +204,7 @@ def test_ssdlite_goes_all_the_way(ssdlite: Path, pictures: Path, tmp_path: Path)
 @pytest.mark.slow
 def test_ssd300_goes_all_the_way(pictures: Path, tmp_path: Path) -> None:
     fp32 = tmp_path / "ssd300.onnx"
-    result = export("ssd300_vgg16", output=fp32, options=ExportOptions(weights="random", images=2))
+    result = export(DETECTORS[1], output=fp32, options=ExportOptions(weights="random", images=2))
     assert result.exported.notes == ()
     assert result.exported.parity.rel < 5e-5
     goes_on(fp32, tmp_path / "int8.onnx", pictures)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.zoo import ModelSpec, find
-from tests.pipeline.zoo_way import ALL, BUILT, ONE_OF_EACH, SMALLER, cases, goes_all_the_way
+from edgecnn.zoo import ModelSpec, find, names
+from tests.pipeline.test_detection import DETECTORS
+from tests.pipeline.zoo_way import ALL, ONE_OF_EACH, SMALLER, cases, goes_all_the_way
 
 
 def test_every_family_has_one_that_is_always_tested() -> None:
@@ -17,9 +18,13 @@ def test_every_family_has_one_that_is_always_tested() -> None:
     assert set(SMALLER) <= set(ONE_OF_EACH)
 
 
+def test_every_network_goes_all_the_way_at_its_full_width_or_nearly() -> None:
+    """And so TensorRT-RTX builds it in FP32, FP16 and INT8; detectors go in a file of their own."""
+    taken = [case for which in (True, False) for case in cases(depthwise=which)]
+    whole = {case.values[0].name for case in taken if "small" not in str(case.id)}
+    assert whole | set(DETECTORS) == set(names())
+
+
 @pytest.mark.parametrize("spec", cases(depthwise=False))
-def test_a_network_goes_all_the_way(
-    spec: ModelSpec, pictures: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    builds = spec.name in BUILT or request.node.get_closest_marker("slow") is not None
-    goes_all_the_way(spec, pictures, tmp_path, builds=builds)
+def test_a_network_goes_all_the_way(spec: ModelSpec, pictures: Path, tmp_path: Path) -> None:
+    goes_all_the_way(spec, pictures, tmp_path)

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 
 from edgecnn.zoo import ModelSpec
-from tests.pipeline.zoo_way import BUILT, cases, goes_all_the_way
+from tests.pipeline.zoo_way import cases, goes_all_the_way
 
 
 @pytest.mark.parametrize("spec", cases(depthwise=True))
-def test_a_network_goes_all_the_way(
-    spec: ModelSpec, pictures: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    builds = spec.name in BUILT or request.node.get_closest_marker("slow") is not None
-    goes_all_the_way(spec, pictures, tmp_path, builds=builds)
+def test_a_network_goes_all_the_way(spec: ModelSpec, pictures: Path, tmp_path: Path) -> None:
+    goes_all_the_way(spec, pictures, tmp_path)

@@ -211,16 +211,25 @@ def test_without_a_cache_it_is_measured_each_time(
     assert chosen(net).made
 
 
-def test_a_choice_that_cannot_be_read_is_made_again(net: Path) -> None:
-    chosen(net)
+def overwrite_choice(**changes: object) -> None:
+    """The cache's choice says something else, and looks untouched."""
     entry = next(entry for entry in cache.entries() if "fastest" in entry.about)
     file = entry.path / "choice.json"
-    file.write_text('{"engine": "abacus"}')
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     about = json.loads((entry.path / "about.json").read_text())
     about["files"]["choice.json"] = [file.stat().st_size, file.stat().st_mtime_ns]
     (entry.path / "about.json").write_text(json.dumps(about))
+
+
+def test_a_choice_that_cannot_be_read_or_used_is_made_again(net: Path) -> None:
+    chosen(net)
+    overwrite_choice(entrants=[{"engine": "abacus"}])
     assert chosen(net).made
-    assert chosen(net).engine != "abacus"
+    overwrite_choice(engine="onnxruntime:cuda")  # its GPU was there when it was chosen
+    with load(net, engine="auto", threads=1) as model:
+        assert model.engine.name == "onnxruntime", "nobody waits while engines are measured"
+    with load(net, engine="auto", threads=1, wait=True) as model:
+        assert model.engine.name == chosen(net).engine != "onnxruntime:cuda"
 
 
 def test_only_engines_that_are_installed_take_part(net: Path) -> None:

@@ -19,6 +19,7 @@ from edgecnn.runtime import cache
 from edgecnn.runtime.compiled import compile_engine, open_engine
 from edgecnn.runtime.engines.plan_file import read_plan_header
 from edgecnn.runtime.engines.trt_build import BuildOptions, build_plan, workspace_ladder
+from edgecnn.runtime.engines.trt_log import Log
 from tests import requirements, toy
 from tests.runtime.opening import saved
 
@@ -76,6 +77,20 @@ def test_what_the_parser_refuses_is_said_in_our_words(rtx: Any, tmp_path: Path) 
     with pytest.raises(EngineError, match=r"net\.onnx: TensorRT .*at the Nonsense") as caught:
         build_plan(rtx, path, options=AHEAD)
     assert "\n" not in str(caught.value)
+
+
+def test_a_driver_that_is_too_old_is_said_in_our_words(rtx: Any) -> None:
+    """The bindings know only that they were given nothing; why stands in the log."""
+    log = Log(rtx)
+
+    def nothing(handle: Any) -> None:
+        handle.log(rtx.ILogger.ERROR, "Unable to initialize: cudaError 35: CUDA driver version is "
+                   "insufficient for CUDA runtime version")  # fmt: skip
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    with pytest.raises(EngineError, match="does not start: the NVIDIA driver is too old") as caught:
+        log.started(nothing)
+    assert "update the driver" in caught.value.hint
 
 
 def test_int8_for_another_engine_is_refused_with_the_way_out(rtx: Any, tmp_path: Path) -> None:

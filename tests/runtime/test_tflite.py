@@ -243,6 +243,10 @@ REFUSED: Mapping[str, tuple[ModelProto, str]] = {
         one("Slice", ints(-1), ints(0), ints(3), ints(-1)),
         "Slice 'node' goes backwards",
     ),
+    "a copy of an axis that is not there": (
+        one("Reshape", ints(1, 6, 8, 5, 0)),
+        "Reshape 'node' is not as ONNX has it",
+    ),
     "an even LRN": (one("LRN", size=4), "LRN 'node' is over 4 channels"),
 }
 

@@ -56,7 +56,7 @@ class TensorrtEngine:
         self.facts = _facts(plan, find_gpu())
         self._cuda = Cuda()
         self._log = Log(trt)
-        self._runtime = trt.Runtime(self._log.handle)
+        self._runtime = self._log.started(trt.Runtime)
         engine = self._runtime.deserialize_cuda_engine(plan.path.read_bytes())
         if engine is None:
             raise self._log.error(f"{plan.path}: the plan cannot be loaded")

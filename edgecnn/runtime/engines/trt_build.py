@@ -75,7 +75,7 @@ class _Attempt:
     def __init__(self, trt: Any, path: Path, options: BuildOptions) -> None:
         self.log = Log(trt)
         self._trt, self._path, self._options = trt, path, options
-        self._builder = trt.Builder(self.log.handle)
+        self._builder = self.log.started(trt.Builder)
         self._network = self._builder.create_network(_network_flags(trt))
         self._parser = trt.OnnxParser(self._network, self.log.handle)
         self._parse()

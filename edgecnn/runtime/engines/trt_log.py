@@ -69,6 +69,17 @@ class Log:
 
         self.handle = _subclass(trt.ILogger, "Log", {"__init__": create, "log": log})
 
+    def started(self, make: Callable[[Any], Any]) -> Any:
+        """TensorRT's builder or runtime, which writes into this log.
+
+        Raises EngineError where CUDA does not let it start: its bindings raise a TypeError then,
+        and only the log says why.
+        """
+        try:
+            return make(self.handle)
+        except (TypeError, RuntimeError) as error:
+            raise self.error("TensorRT does not start", *self.errors, str(error)) from error
+
     @property
     def out_of_memory(self) -> bool:
         """Whether memory was what was missing."""

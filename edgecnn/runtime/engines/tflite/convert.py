@@ -56,6 +56,8 @@ def _write(graph: Rewriter, node: Node) -> None:
         write(graph, node)
     except KeyError as error:
         raise refusal(node, f"reads {error}, which nothing makes") from error
+    except (IndexError, TypeError, ValueError) as error:  # sizes or attributes that do not fit
+        raise refusal(node, f"is not as ONNX has it ({error})") from error
 
 
 def _quantize(graph: Rewriter, node: Node) -> None:
