@@ -31,13 +31,29 @@ def _litert(source: Path, images: Any, target: Path) -> None:
     example = (torch.from_numpy(images[:1]),)
     config = get_symmetric_quantization_config(is_per_channel=True)
     quantizer = PT2EQuantizer().set_global(config)
-    prepared = prepare_pt2e(torch.export.load(source).module(), quantizer)
+    prepared = prepare_pt2e(_without_dropout(torch.export.load(source).module()), quantizer)
     for image in images:
         prepared(torch.from_numpy(image[None]))
     made = litert_torch.to_channel_last_io(convert_pt2e(prepared, fold_quantize=False), args=[0])
     example = (example[0].permute(0, 2, 3, 1).contiguous(),)
     quantized = litert_torch.convert(made, example, quant_config=QuantConfig(quantizer))
     quantized.export(str(target))
+
+
+def _without_dropout(program: Any) -> Any:
+    """PT2E gives what a dropout reads and what it passes on two scales, though it is the same.
+
+    litert-torch then reads the integers of one as those of the other: answers come out several
+    times too large.
+    """
+    import torch
+
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.dropout.default:
+            node.replace_all_uses_with(node.args[0])
+            program.graph.erase_node(node)
+    program.recompile()
+    return program
 
 
 def _ncnn(source: Path, images: Any, target: Path) -> None:

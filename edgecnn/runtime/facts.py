@@ -96,6 +96,20 @@ def model_name(root: Path = _ROOT) -> str:
     return product or _unavailable("no device tree, no DMI")
 
 
+def device_name(root: Path = _ROOT) -> str:
+    """The machine and its NVIDIA GPUs, for which a choice of engines is true.
+
+    The GPUs are those that their driver lists in a file: CUDA would take its time at every start.
+    """
+    information = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
+    return ", ".join((model_name(root), *map(_gpu_name, information)))
+
+
+def _gpu_name(information: Path) -> str:
+    lines = (line.partition(":") for line in _read(information).splitlines())
+    return next((value.strip() for key, _, value in lines if key == "Model"), "GPU")
+
+
 def is_virtual(root: Path = _ROOT) -> bool:
     """Whether a hypervisor says that it is there."""
     return "hypervisor" in _cpuinfo(root).get("flags", "").split()

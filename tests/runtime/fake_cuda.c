@@ -15,7 +15,7 @@ static int is(const char *what) {
     const char *said = getenv("FAKE_CUDA");
     return said && !strcmp(said, what);
 }
-static int current, open_buffers;
+static int current, open_buffers, open_streams;
 
 int cuInit(unsigned flags) { return flags ? 1 : is("none") ? 100 : 0; }
 int cuDeviceGet(int *device, int ordinal) { *device = 7 + ordinal; return 0; }
@@ -35,9 +35,16 @@ int cuDevicePrimaryCtxRetain(void **context, int device) {
 }
 int cuDevicePrimaryCtxRelease_v2(int device) { return device == 7 ? 0 : 101; }
 int cuCtxSetCurrent(void *context) { current = context == &context_object; return current ? 0 : 201; }
-int cuStreamCreate(void **stream, unsigned flags) { *stream = &stream_object; return flags ? 1 : 0; }
+int cuStreamCreate(void **stream, unsigned flags) {
+    *stream = &stream_object;
+    open_streams++;
+    return flags ? 1 : 0;
+}
 int cuStreamSynchronize(void *stream) { return stream == &stream_object ? 0 : 400; }
-int cuStreamDestroy_v2(void *stream) { return stream == &stream_object ? 0 : 400; }
+int cuStreamDestroy_v2(void *stream) {
+    open_streams--;
+    return stream == &stream_object ? 0 : 400;
+}
 int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
     *free_bytes = 6ULL << 30;
     *total = 8ULL << 30;
@@ -73,3 +80,4 @@ int cuGetErrorString(int status, const char **text) {
     return 0;
 }
 int fake_open_buffers(void) { return open_buffers; }
+int fake_open_streams(void) { return open_streams; }

@@ -14,8 +14,8 @@ import pytest
 from edgecnn.contract import Contract
 from edgecnn.errors import ContractError, EngineError
 from edgecnn.onnxfile import model_sha256, read_contract, write_contract
-from edgecnn.runtime import cache, load
-from edgecnn.runtime.auto import Choice, Entrant, choose
+from edgecnn.runtime import auto, cache, load
+from edgecnn.runtime.auto import Choice, Entrant, choose, known_choice
 from edgecnn.runtime.correctness import check_answers, least_sqnr_db
 from edgecnn.runtime.golden import make_golden
 from edgecnn.runtime.race import Ratio
@@ -65,9 +65,15 @@ def test_the_choice_is_made_once_and_holds_what_the_others_took(net: Path) -> No
     assert json.loads(json.dumps(first.document()))["engine"] == first.engine
 
 
-def test_another_number_of_threads_is_another_choice(net: Path) -> None:
+def test_another_number_of_threads_or_another_gpu_is_another_choice(
+    net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen(net)
     assert chosen(net, threads=2).made
+    sha256 = model_sha256(net)
+    assert known_choice(sha256=sha256, threads=2) is not None
+    monkeypatch.setattr(auto, "device_name", lambda: "the same machine, NVIDIA GeForce RTX 3060")
+    assert known_choice(sha256=sha256, threads=2) is None
 
 
 def test_all_installed_engines_are_looked_at_and_bf16_never_is(net: Path) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import requirements, toy
+from tests.runtime.opening import saved
+
 SOURCE = Path(__file__).with_name("fake_cuda.c")
 
 
@@ -93,3 +96,35 @@ def test_another_failure_is_told_in_the_drivers_words(driver: Path) -> None:
     code = "cuda = Cuda()\nctypes.CDLL('libcuda.so.1').cuCtxSetCurrent(None)\ncuda.free_bytes()"
     said = run(driver, code)
     assert "EngineError the NVIDIA driver failed: cuMemGetInfo_v2: invalid device context" in said
+
+
+OPENED = """
+from pathlib import Path
+from edgecnn.runtime.compiled import open_engine
+from edgecnn.runtime.engines.tensorrt import TensorrtEngine
+from edgecnn.runtime.engines.trt_plans import Plan, library
+folder = Path(FOLDER)
+for open_it in (
+    lambda: open_engine(folder / "net.onnx", engine="tensorrt-rtx", sha256="abc"),
+    lambda: TensorrtEngine(library("tensorrt-rtx"), Plan(folder, False, "tensorrt-rtx", (1,))),
+):
+    try:
+        open_it()
+    except EngineError as error:
+        print(error, "|", error.hint)
+library = ctypes.CDLL("libcuda.so.1")
+print(library.fake_open_streams(), library.fake_open_buffers())
+"""
+
+
+def test_a_driver_that_tensorrt_cannot_use_and_a_damaged_plan_leave_nothing_on_the_gpu(
+    driver: Path, tmp_path: Path
+) -> None:
+    requirements.tensorrt_rtx()
+    saved(toy.plain(), tmp_path)
+    (tmp_path / "model.plan").write_bytes(b"vtrt" + bytes(100))
+    built, loaded, left = run(driver, OPENED.replace("FOLDER", repr(str(tmp_path)))).splitlines()
+    assert "net.onnx: the engine cannot be built: the NVIDIA driver is too old" in built
+    assert "| update the driver" in built
+    assert "model.plan: the plan cannot be loaded: " in loaded
+    assert left == "0 0"

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from edgecnn.runtime.facts import core_count, cpu_flags, device_facts, emulator, model_name
+from edgecnn.runtime.facts import (
+    core_count,
+    cpu_flags,
+    device_facts,
+    device_name,
+    emulator,
+    model_name,
+)
 
 
 def tree(root: Path, files: Mapping[str, str]) -> Path:
@@ -57,6 +64,19 @@ def test_a_raspberry_pi_is_recognised(raspberry_pi: Path) -> None:
     assert facts["memory_available_bytes"] == 99 * 1024
     assert facts["swap_used_bytes"] == 10 * 1024
     assert facts["load_1min"] == 0.42
+
+
+def test_a_device_has_the_name_of_its_gpus_too(raspberry_pi: Path) -> None:
+    assert device_name(raspberry_pi) == "Raspberry Pi 5 Model B Rev 1.0"
+    gpus = {
+        "01": "Model: \t\t NVIDIA GeForce RTX 3060\nIRQ:   \t\t 97\nGPU UUID: \t GPU-1\n",
+        "02": "",
+    }
+    for number, text in gpus.items():
+        place = f"proc/driver/nvidia/gpus/0000:{number}:00.0/information"
+        tree(raspberry_pi, {place: text})
+    wanted = "Raspberry Pi 5 Model B Rev 1.0, NVIDIA GeForce RTX 3060, GPU"
+    assert device_name(raspberry_pi) == wanted
 
 
 def test_its_clocks_and_its_temperature_are_read(raspberry_pi: Path) -> None:

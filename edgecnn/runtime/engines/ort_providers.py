@@ -22,7 +22,7 @@ from edgecnn.runtime import cache
 from edgecnn.runtime.engines import ort
 from edgecnn.runtime.engines.ort_profile import NodeRun, read_profile
 from edgecnn.runtime.engines.providers import CPU_MAY_HELP, PROVIDERS, Provider
-from edgecnn.runtime.facts import core_count, cpu_flags
+from edgecnn.runtime.facts import core_count, cpu_flags, device_name
 
 PLACEMENT = "placement.json"
 
@@ -44,6 +44,7 @@ def compile_with(path: Path, provider: Provider, *, sha256: str) -> tuple[Path, 
         "sha256": sha256,
         "engine": f"{provider.engine} {ort.VERSION}",
         "cpu": " ".join(sorted(cpu_flags())),
+        "device": device_name(),  # what a provider compiles for a GPU is of no use to another
         "options": "what a provider compiles, format 1",
     }
 

@@ -54,14 +54,27 @@ class TensorrtEngine:
         self._plan = plan
         self.name = plan.engine
         self.facts = _facts(plan, find_gpu())
-        self._cuda = Cuda()
         self._log = Log(trt)
+        self._runtime: Any = None
+        self._engine: Any = None
+        self._jit: Any = None
+        self._context: Any = None
+        self._buffers: dict[str, Buffer] = {}
+        self._cuda = Cuda()
+        try:
+            self._load(trt)
+        except EngineError:
+            with contextlib.suppress(EngineError):  # the first one says what went wrong
+                self.close()
+            raise
+
+    def _load(self, trt: Any) -> None:
+        plan = self._plan
         self._runtime = self._log.started(trt.Runtime)
         engine = self._runtime.deserialize_cuda_engine(plan.path.read_bytes())
         if engine is None:
             raise self._log.error(f"{plan.path}: the plan cannot be loaded")
         self._engine = engine
-        self._jit: Any = None
         self._context = self._new_context(trt)
         if self._context is None:
             raise self._log.error(f"{plan.path}: the plan cannot be run")
@@ -71,7 +84,7 @@ class TensorrtEngine:
         }
         self.inputs = tuple(spec for spec, name in specs if is_input[name])
         self.outputs = tuple(spec for spec, name in specs if not is_input[name])
-        self._buffers = self._allocate()
+        self._allocate()
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Run once; an open batch may be of any size and is run in parts where it must.
@@ -116,19 +129,17 @@ class TensorrtEngine:
         with contextlib.suppress(FileError), atomic_path(target) as temporary:
             temporary.write_bytes(bytes(self._jit.serialize()))
 
-    def _allocate(self) -> dict[str, Buffer]:
+    def _allocate(self) -> None:
         """Memory for the largest batch; the context learns where it lies."""
         engine, context = self._engine, self._context
         for spec in self.inputs:
             if spec.batch is None:
                 largest = engine.get_tensor_profile_shape(spec.name, 0)[-1]
                 context.set_input_shape(spec.name, tuple(largest))
-        buffers: dict[str, Buffer] = {}
         for spec in (*self.inputs, *self.outputs):
             shape = tuple(context.get_tensor_shape(spec.name))
-            buffers[spec.name] = self._cuda.buffer(shape, spec.dtype)
-            context.set_tensor_address(spec.name, buffers[spec.name].address)
-        return buffers
+            self._buffers[spec.name] = self._cuda.buffer(shape, spec.dtype)
+            context.set_tensor_address(spec.name, self._buffers[spec.name].address)
 
     def _run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         context, cuda = self._context, self._cuda

@@ -41,7 +41,7 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
         "close what else uses the GPU, or build with a smaller batch",
     ),
     (
-        r"driver version is insufficient|no CUDA-capable device",
+        r"driver version is insufficient|in the installed CUDA driver|no CUDA-capable device",
         "the NVIDIA driver is too old for this TensorRT, or there is none",
         "update the driver, or install the TensorRT that belongs to it",
     ),
