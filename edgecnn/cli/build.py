@@ -48,6 +48,10 @@ def compile_(
     file and an INT8 file of one network it also says which to take. Where there is a C compiler,
     the helper is built, too, that makes preprocessing faster.
     """
+    from edgecnn.onnxfile import read_header
+
+    for file in files:
+        read_header(file)  # what is none is said before any work begins
     if not capabilities:
         _build_helper(speaker)
     if engine == "auto" and not capabilities:

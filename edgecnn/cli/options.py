@@ -249,9 +249,22 @@ class_offset = click.option(
     help="The output that means class 0: 1 where the first one is 'background'  [0]",
 )
 threads = click.option("--threads", type=click.IntRange(1), help="Threads of the engine  [all]")
+
+
+def _known_engine(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Refuse a name that no engine has, before any work begins."""
+    if value != _ENGINE:
+        from edgecnn.runtime.compiled import check_engine
+
+        check_engine(value)
+    return value
+
+
+_ENGINE = "onnxruntime"
 engine = click.option(
     "--engine",
-    default="onnxruntime",
+    default=_ENGINE,
+    callback=_known_engine,
     show_default=True,
     help="What runs the file; auto: the fastest that is right.",
 )

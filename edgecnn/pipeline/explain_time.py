@@ -17,7 +17,7 @@ from edgecnn.pipeline.audit import why_float
 from edgecnn.pipeline.contracts import ContractOptions, contract_of
 from edgecnn.pipeline.measure import PROFILE_IMAGES
 from edgecnn.pipeline.provenance import float_layers, quantize_step
-from edgecnn.runtime.layers import LayerTime, LayerTimes, layer_times
+from edgecnn.runtime.layers import LayerTime, LayerTimes, check_profiled, layer_times
 from edgecnn.runtime.loading import load
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def explain_time(file: Path, *, options: TimeOptions | None = None) -> TimeExpla
     Raises what loading it raises; EngineError where the engine's profiler is not read.
     """
     options = options or TimeOptions()
+    if options.engine != "auto":
+        check_profiled(options.engine)  # before minutes go into building it
     contract = contract_of(file, options.contract)
     height, width = contract.preprocess.size
     images = natural_images(PROFILE_IMAGES, height=height, width=width, seed=2)

@@ -9,7 +9,8 @@ from typing import Any
 
 from edgecnn.contract import Contract
 from edgecnn.datasets.natural import natural_images
-from edgecnn.onnxfile import model_sha256, read_contract
+from edgecnn.errors import ContractError
+from edgecnn.onnxfile import has_contract, model_sha256, read_contract
 from edgecnn.pipeline.narrator import Narrator, Silent
 from edgecnn.runtime import auto
 from edgecnn.runtime.loading import load
@@ -73,10 +74,9 @@ class Verdict:
         integer, plain, ratio = self.integer, self.plain, self.ratio.told
         if self.ratio.is_shorter:
             return f"{integer.path} on {integer.choice.engine}: {ratio} the time of {plain.path}"
-        return (
-            f"{plain.path} on {plain.choice.engine}: INT8 does not pay here, "
-            f"{integer.path} takes {ratio} its time"
-        )
+        doubt = "is not faster by enough to tell" if self.ratio.value < 1 else "does not pay"
+        taken = f"{plain.path} on {plain.choice.engine}"
+        return f"{taken}: INT8 {doubt} here, {integer.path} takes {ratio} its time"
 
     def document(self) -> dict[str, Any]:
         """As `--json` gives it."""
@@ -109,9 +109,10 @@ def fastest(
     Answers are compared on natural images too. Raises as `auto.choose` does.
     """
     options, narrator = options or FastestOptions(), narrator or Silent()
+    contracts = [_contract(path) for path in files]  # all of them, before one is measured
     chosen = []
-    for path in files:
-        chosen.append(_chosen(path, options))
+    for path, contract in zip(files, contracts, strict=True):
+        chosen.append(_chosen(path, contract, options))
         for index, text in enumerate(chosen[-1].told()):
             narrator.line("" if index else "compile", text)
     verdicts = tuple(_verdicts(chosen))
@@ -120,8 +121,16 @@ def fastest(
     return tuple(chosen), verdicts
 
 
-def _chosen(path: Path, options: FastestOptions) -> Fastest:
-    contract = read_contract(path)
+def _contract(path: Path) -> Contract:
+    if not has_contract(path):
+        raise ContractError(
+            f"{path}: an ONNX file without an edgecnn contract, which tells how to judge answers",
+            hint=f"give it one: edgecnn export {path} --size 224 -o NEW.onnx",
+        )
+    return read_contract(path)
+
+
+def _chosen(path: Path, contract: Contract, options: FastestOptions) -> Fastest:
     height, width = contract.preprocess.size
     choice = auto.choose(
         path,

@@ -110,6 +110,15 @@ def _optimised(ort: ModuleType, path: Path, *, sha256: str) -> Compiled:
     return Compiled(*cache.engine_entry(key, build, about=about))
 
 
+def check_engine(engine: str) -> None:
+    """Raise UsageError where `--engine` knows none of this name."""
+    if engine.startswith(f"{ONNXRUNTIME}:"):
+        find_provider(engine)
+    elif engine not in ("auto", *ENGINES):
+        known = ", ".join(("auto", *ENGINES, f"{ONNXRUNTIME}:PROVIDER"))
+        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: {known}")
+
+
 def open_engine(path: Path, *, engine: str, sha256: str, threads: int | None = None) -> Engine:
     """The engine of a file, ready to run.
 
@@ -184,9 +193,7 @@ def _opened(
 
 
 def _onnxruntime(engine: str) -> ModuleType:
-    if engine != ONNXRUNTIME and not engine.startswith(f"{ONNXRUNTIME}:"):
-        known = ", ".join(("auto", *ENGINES, f"{ONNXRUNTIME}:PROVIDER"))
-        raise UsageError(f"unknown engine {engine!r}", hint=f"one of: {known}")
+    check_engine(engine)
     try:
         from edgecnn.runtime.engines import ort
     except ImportError as error:

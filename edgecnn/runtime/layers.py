@@ -100,6 +100,14 @@ def layer_times(model: Model, tensors: Sequence[Tensor], *, batch: int | None = 
     )
 
 
+def check_profiled(engine: str) -> None:
+    """Raise EngineError where the engine's profiler is not read."""
+    if engine not in PROFILED:
+        raise EngineError(
+            f"{engine}: its profiler is not read here", hint=f"one of: {', '.join(PROFILED)}"
+        )
+
+
 def layers_of(path: Path, *, engine: str, sha256: str) -> tuple[Layer, ...]:
     """The layers that an engine makes of a file, in the order in which they run.
 
@@ -115,10 +123,7 @@ def layers_of(path: Path, *, engine: str, sha256: str) -> tuple[Layer, ...]:
 
 
 def _profiled(path: Path, *, engine: str, sha256: str, threads: int) -> Profiled:
-    if engine not in PROFILED:
-        raise EngineError(
-            f"{engine}: its profiler is not read here", hint=f"one of: {', '.join(PROFILED)}"
-        )
+    check_profiled(engine)
     graph = compile_engine(path, engine=engine, sha256=sha256).graph
     if engine in OPENVINO:
         from edgecnn.runtime.engines.openvino_layers import OpenvinoProfiled

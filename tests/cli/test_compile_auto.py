@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
 from edgecnn.cli.app import run
+from edgecnn.contract import Contract
+from edgecnn.onnxfile import read_contract
+from edgecnn.pipeline.fastest import Fastest, Verdict
+from edgecnn.runtime import cache
+from edgecnn.runtime.auto import Choice, Entrant
+from edgecnn.runtime.race import Ratio
+from tests import toy
 from tests.profiling.toys import write_color_net
 
 
@@ -61,6 +69,53 @@ def test_int8_that_does_not_pay_falls_back_and_says_why(
     said = capsys.readouterr().out
     assert "INT8 does not pay here" in said
     assert "measured before" in said
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advice"),
+    [
+        (Ratio(0.5, 0.4, 0.6), "int8 on openvino: 0.50x (0.40-0.60) the time of fp32"),
+        (Ratio(0.9, 0.8, 1.3), "fp32 on litert: INT8 is not faster by enough to tell here, int8"),
+        (Ratio(1.2, 1.1, 1.3), "fp32 on litert: INT8 does not pay here, int8 takes 1.20x"),
+    ],
+)
+def test_the_advice_says_what_the_interval_says(ratio: Ratio, advice: str, tmp_path: Path) -> None:
+    contract: Contract = read_contract(write_color_net(tmp_path / "net.onnx"))
+    integer, plain = (
+        Fastest(Path(name), contract, Choice(engine, 1, 4, (Entrant(engine, engine, 1.0),)))
+        for name, engine in (("int8", "openvino"), ("fp32", "litert"))
+    )
+    assert Verdict(integer, plain, ratio).advice.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (("--engine", "tensort"), 2, "unknown engine 'tensort'"),
+        (("--engine", "onnxruntime:abacus"), 2, "unknown provider 'abacus'"),
+        (("missing.onnx",), 1, "missing.onnx: there is no such file"),
+    ],
+)
+def test_what_is_typed_wrongly_is_said_before_any_work(
+    more: tuple[str, ...], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    assert run(["compile", plain, *more]) == code
+    written = capsys.readouterr()
+    assert said in written.err
+    assert not written.out
+    assert not cache.entries()
+
+
+def test_a_file_without_a_contract_is_told_before_another_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, _ = twins(tmp_path, integer_work=0, float_work=0)
+    bare = tmp_path / "bare.onnx"
+    onnx.save(toy.plain(), bare)
+    assert run(["compile", plain, str(bare), "--engine", "auto"]) == 1
+    assert f"give it one: edgecnn export {bare} --size 224" in capsys.readouterr().err
+    assert {entry.about for entry in cache.entries()} <= {"preprocessing for this CPU"}
 
 
 def test_a_gpu_that_is_elsewhere_cannot_be_measured(

@@ -126,6 +126,7 @@ CASES: tuple[tuple[Prepare, int, str], ...] = (
     (lambda here, lenet: ("export", "lenet5", "--mean", "0.5"), 2, "--mean does not go"),
     (lambda here, lenet: ("export", "lenet5", "-o", "no/where.onnx"), 1, "there is no folder"),
     (lambda here, lenet: ("verify", lenet, "--engine", "abacus"), 2, "unknown engine 'abacus'"),
+    (lambda here, lenet: ("profile", lenet, "--engine", "abacus"), 2, "unknown engine 'abacus'"),
     (lambda here, lenet: ("profile", lenet, "--device", "jetson"), 1, "no device named 'jetson'"),
     (lambda here, lenet: ("quantize", lenet, "--calibration", "nowhere"), 1, "nowhere"),
     (

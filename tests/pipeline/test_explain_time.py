@@ -8,9 +8,11 @@ import onnx
 import pytest
 from onnx import ModelProto
 
+from edgecnn.errors import EngineError
 from edgecnn.graph.saturation import local_target
 from edgecnn.pipeline.contracts import ContractOptions
 from edgecnn.pipeline.explain_time import TimeExplanation, TimeOptions, explain_time
+from edgecnn.runtime import cache
 from tests import requirements, toy
 from tests.graph.test_qdq import quantized
 
@@ -72,6 +74,15 @@ def test_where_floats_go_in_and_come_out_values_are_converted(tmp_path: Path) ->
     found = explained(quantized(toy.plain(), target=local_target().name), tmp_path)
     assert found.rows[0].sort == "reformat"
     assert any("they stay" in finding.remedy for finding in found.findings)
+
+
+@pytest.mark.parametrize("engine", ["tensorrt", "litert", "onnxruntime:cuda"])
+def test_an_engine_whose_profiler_is_not_read_is_refused_before_it_is_built(
+    tmp_path: Path, engine: str
+) -> None:
+    with pytest.raises(EngineError, match=f"^{engine}: its profiler is not read here"):
+        explained(toy.plain(), tmp_path, engine=engine)
+    assert not cache.entries()
 
 
 def test_machines_get_all_of_it(tmp_path: Path) -> None:
