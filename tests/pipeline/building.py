@@ -20,7 +20,7 @@ AHEAD = BuildOptions(compute_capabilities=(86,))
 def check_builds(fp32: Path, pictures: Path) -> None:
     """Build it in FP32, in INT8, and in FP16, whose answers stay; skips without the builder."""
     rtx = requirements.tensorrt_rtx()
-    tensors = Frames(find_calibration(str(pictures), limit=4), read_contract(fp32)).tensors
+    tensors = Frames(find_calibration(str(pictures), limit=16), read_contract(fp32)).tensors
     halved = halve_model(fp32, tensors)
     assert halved.parity.sqnr_db > 30  # random weights: trained ones are at 50 and more
     int8 = quantized(onnx.load(fp32), target="tensorrt", images=tensors)

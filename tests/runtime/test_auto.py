@@ -51,10 +51,18 @@ def chosen(path: Path, **options: Any) -> Choice:
 
 
 def test_the_choice_is_made_once_and_holds_what_the_others_took(net: Path) -> None:
-    first = chosen(net)
-    again = chosen(net)
+    asked = []
+
+    def images() -> list[Any]:
+        asked.append(1)
+        return [color_picture(7, side=SIDE)]
+
+    first = chosen(net, images=images)
+    again = chosen(net, images=images)
     assert first.made
     assert again == dataclasses.replace(first, made=False)
+    assert len(asked) == 1, "images are made only to measure"
+    assert first.images == 5, "the golden image, three variants of it, and this one"
     best, *others = first.entrants
     assert best.engine == first.engine
     assert best.ratio is not None
@@ -63,15 +71,17 @@ def test_the_choice_is_made_once_and_holds_what_the_others_took(net: Path) -> No
         assert entrant.problem or (entrant.p50_ms and entrant.ratio)
     assert any(entry.about == "net.onnx: the fastest engine" for entry in cache.entries())
     assert json.loads(json.dumps(first.document()))["engine"] == first.engine
+    assert chosen(net, again=True).made
+    assert not chosen(net).made
 
 
-def test_another_number_of_threads_or_another_gpu_is_another_choice(
+def test_it_holds_for_one_number_of_threads_and_one_gpu(
     net: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen(net)
-    assert chosen(net, threads=2).made
+    chosen(net, threads=2)
     sha256 = model_sha256(net)
     assert known_choice(sha256=sha256, threads=2) is not None
+    assert known_choice(sha256=sha256, threads=1) is None
     monkeypatch.setattr(auto, "device_name", lambda: "the same machine, NVIDIA GeForce RTX 3060")
     assert known_choice(sha256=sha256, threads=2) is None
 
@@ -81,32 +91,25 @@ def test_all_installed_engines_are_looked_at_and_bf16_never_is(net: Path) -> Non
     looked_at = {entrant.engine for entrant in chosen(net).entrants}
     assert {"onnxruntime", "openvino"} <= looked_at
     assert "openvino-bf16" not in looked_at
+    modules = {"litert": "ai_edge_litert", "tensorrt": "tensorrt"}
+    for engine in looked_at & set(modules):
+        assert importlib.util.find_spec(modules[engine]) is not None
 
 
-def test_measuring_again_is_asked_for(net: Path) -> None:
-    assert chosen(net).made
-    assert chosen(net, again=True).made
-    assert not chosen(net).made
-
-
-def test_images_are_made_only_to_measure(net: Path) -> None:
-    asked = []
-
-    def images() -> list[Any]:
-        asked.append(1)
-        return [color_picture(7, side=SIDE)]
-
-    first = chosen(net, images=images)
-    chosen(net, images=images)
-    assert len(asked) == 1
-    assert first.images == 5, "the golden image, three variants of it, and this one"
-
-
-def test_a_model_says_why_it_runs_on_its_engine(net: Path) -> None:
-    with load(net, engine="auto", threads=1, wait=True) as model:
+def test_load_takes_it_answers_with_it_and_says_why(net: Path) -> None:
+    with load(net, engine="auto", threads=1, wait=True) as model, load(net) as reference:
+        assert model.engine.name == chosen(net).engine
+        assert not chosen(net).made
+        assert model.verify().passed
+        picture = color_picture(5)
+        assert np.allclose(model.logits(picture), reference.logits(picture), atol=1e-4)
         assert model.facts["auto"].startswith(f"chose {model.engine.name}: ")
         assert model.facts["engine"] == model.engine.facts["engine"]
+
+
+def test_nobody_waits_while_engines_are_measured(net: Path) -> None:
     with load(net) as model:
+        assert model.engine.name == "onnxruntime"
         assert "auto" not in model.facts
 
 
@@ -124,15 +127,6 @@ def test_why_names_the_next_one_and_whether_it_could_be_told() -> None:
         "chose openvino: tensorrt 10 takes 1.01x (0.99-1.02) its time, too near to tell",
         "chose openvino: no other engine here answers rightly",
     ]
-
-
-def test_load_takes_it_and_answers_with_it(net: Path) -> None:
-    with load(net, engine="auto", threads=1, wait=True) as model, load(net) as reference:
-        assert model.engine.name == chosen(net).engine
-        assert not chosen(net).made
-        assert model.verify().passed
-        picture = color_picture(5)
-        assert np.allclose(model.logits(picture), reference.logits(picture), atol=1e-4)
 
 
 def test_no_engine_is_taken_where_the_golden_check_fails(net: Path, own_cache: Path) -> None:
@@ -214,7 +208,7 @@ def test_without_a_cache_it_is_measured_each_time(
     (tmp_path / "file").touch()
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "file"))
     assert chosen(net).made
-    assert chosen(net).made
+    assert known_choice(sha256=model_sha256(net), threads=1) is None
 
 
 def overwrite_choice(**changes: object) -> None:
@@ -236,10 +230,3 @@ def test_a_choice_that_cannot_be_read_or_used_is_made_again(net: Path) -> None:
         assert model.engine.name == "onnxruntime", "nobody waits while engines are measured"
     with load(net, engine="auto", threads=1, wait=True) as model:
         assert model.engine.name == chosen(net).engine != "onnxruntime:cuda"
-
-
-def test_only_engines_that_are_installed_take_part(net: Path) -> None:
-    modules = {"onnxruntime": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
-    for entrant in chosen(net).entrants:
-        if entrant.engine in modules:
-            assert importlib.util.find_spec(modules[entrant.engine]) is not None
