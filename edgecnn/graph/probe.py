@@ -6,7 +6,7 @@ graph that says, for each stretch between them, what float arithmetic makes of q
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,6 +210,20 @@ class RoundedLayer:
 
 def rounded_layers(model: ModelProto, quantized: ModelProto) -> dict[str, RoundedLayer]:
     """By name, the layers of a folded float model that are quantized in the other one."""
+    return _twins(model, quantized, _real)
+
+
+def float_layers(model: ModelProto, quantized: ModelProto) -> dict[str, RoundedLayer]:
+    """By name, the layers that are float in the other one, too, with the weights of that one."""
+    return _twins(model, quantized, _constant)
+
+
+def _twins(
+    model: ModelProto,
+    quantized: ModelProto,
+    read: Callable[[str, Wiring], tuple[FloatArray, int] | None],
+) -> dict[str, RoundedLayer]:
+    """The layers of a float model with the weights that `read` finds in the other one."""
     ours, theirs = wiring(model), wiring(quantized)
     nodes = {node.name: node for node in quantized.graph.node}
     by_output = {node.output[0]: node for node in quantized.graph.node}
@@ -218,12 +232,17 @@ def rounded_layers(model: ModelProto, quantized: ModelProto) -> dict[str, Rounde
         twin = nodes.get(node.name) or by_output.get(node.output[0])
         if node.op_type not in LAYER_OPS or twin is None or len(twin.input) < 2:
             continue
-        weight = _real(twin.input[1], theirs)
+        weight = read(twin.input[1], theirs)
         if weight is None or weight[0].shape != ours.shape(node.input[1]):
             continue
-        bias = _real(twin.input[2], theirs) if len(twin.input) > 2 else None
+        bias = read(twin.input[2], theirs) if len(twin.input) > 2 else None
         found[node.name] = RoundedLayer(weight[0], None if bias is None else bias[0], weight[1])
     return found
+
+
+def _constant(name: str, edges: Wiring) -> tuple[FloatArray, int] | None:
+    """A float constant, which has no scale; None for anything else."""
+    return (edges.value(name), 0) if name in edges.constants else None
 
 
 def _real(name: str, edges: Wiring) -> tuple[FloatArray, int] | None:

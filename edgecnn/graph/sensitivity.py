@@ -25,6 +25,7 @@ from edgecnn.graph.probe import (
     Stretch,
     cut,
     find_probes,
+    float_layers,
     made_name,
     rounded_layers,
     stretches,
@@ -115,7 +116,9 @@ class Pair:
         self._quantized = quantized
         self._probes = find_probes(model, quantized)
         layers = rounded_layers(model, quantized)
-        self._factors, self._weighed = channel_factors(model, layers), importances(model)
+        # Channels are scaled between a layer in float and one on integers, too.
+        self._factors = channel_factors(model, float_layers(model, quantized) | layers)
+        self._weighed = importances(model)
         self._scales = {name: layer.scales for name, layer in layers.items()}
 
     @property

@@ -117,7 +117,8 @@ def test_coarse_weights_are_found() -> None:
     assert worst.here_db < min(others) - 10
 
 
-def test_scaled_channels_are_no_error() -> None:
+@pytest.mark.parametrize("in_float", [False, True], ids=["on integers", "in float"])
+def test_scaled_channels_are_no_error(in_float: bool) -> None:
     """What cross-layer equalization does to a network between two layers."""
     model = fold(read_model(chain()))
     scaled = ModelProto()
@@ -131,8 +132,12 @@ def test_scaled_channels_are_no_error() -> None:
     put_constant(scaled, depthwise.input[1], weights[depthwise.input[1]] / column * column[::-1])
     put_constant(scaled, depthwise.input[2], weights[depthwise.input[2]] * factors[::-1])
     put_constant(scaled, last.input[1], weights[last.input[1]] / factors[::-1][:, None, None])
+    kept = (first.name,) if in_float else ()
     plain, found = (
-        {error.name: error for error in sensitivity(model, quantized(net), IMAGES())}
+        {
+            error.name: error
+            for error in sensitivity(model, quantized(net, keep_float=kept), IMAGES())
+        }
         for net in (model, scaled)
     )
     assert set(plain) == set(found)
