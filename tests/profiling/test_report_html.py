@@ -14,6 +14,7 @@ from edgecnn.errors import FileError
 from edgecnn.profiling.layers import TimedLayers
 from edgecnn.profiling.records import Around, Profile
 from edgecnn.profiling.report import html_page, report_name, summarize, write_html
+from edgecnn.profiling.report.latencies import latency_plot
 from tests.profiling.made_up import LAYERS, made_up_profile, made_up_report, with_layers
 
 STRANGER = "</script><img src=x onerror=alert(1)>\x1b[31m\udcff'\"&"
@@ -118,6 +119,20 @@ def test_without_accuracy_it_says_so_and_shows_latency() -> None:
     assert "Latency on Raspberry Pi" in page
     assert "Accuracy was not measured" in page
     assert "Accuracy against latency" not in page
+
+
+def test_no_interval_of_a_latency_reaches_beyond_its_plot() -> None:
+    # Of ten runs in ten blocks the median may lie higher than nine of them.
+    slow = made_up_profile("vgg16", "fp32", p50_ms=300)
+    samples = tuple(int(ms * 1e6) for ms in (300, 310, 290, 320, 305, 295, 315, 308, 297, 460))
+    measured = dataclasses.replace(
+        slow.measurement, latencies_ns=samples, block_runs=(1,) * len(samples)
+    )
+    summary = summarize(made_up_report(dataclasses.replace(slow, measurement=measured)))
+    plot = latency_plot(summary)
+    (file,) = plot["data"]["values"]
+    assert file["high"] > file["p90"]
+    assert plot["layer"][0]["encoding"]["x"]["scale"]["domain"][1] > file["high"]
 
 
 def test_files_without_accuracy_are_named_beside_the_plot() -> None:

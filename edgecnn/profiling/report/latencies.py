@@ -23,7 +23,7 @@ def latency_plot(summary: Summary) -> Spec:
     alt = altair()
     rows = list(summary.rows)
     values = [_value(row) for row in rows]
-    low, high = min(v["low"] for v in values), max(v["p90"] for v in values)
+    low, high = min(v["low"] for v in values), max(max(v["high"], v["p90"]) for v in values)
     wide = high / low > _WIDE
     scale = (
         alt.Scale(type="log", domain=[low / 1.15, high * 1.15], nice=False)
