@@ -20,7 +20,7 @@ from edgecnn.graph.probe import Probe, cut, made_name, stretches
 from edgecnn.graph.session import Array, Session
 from edgecnn.graph.tally import sample
 from edgecnn.graph.thresholds import Range
-from edgecnn.graph.wiring import FloatArray
+from edgecnn.graph.wiring import FloatArray, wiring
 
 IMAGES = 16
 _LEAST_POWER = 1e-30
@@ -68,13 +68,17 @@ class _Pieces:
     def __init__(
         self, model: ModelProto, plan: Plan, probes: tuple[Probe, ...], threads: int
     ) -> None:
-        part = cut(model, probes)
+        edges = wiring(model)
+        # As constants they would be in memory once more, and again as the session packs them.
+        self._constant = {layer.weight: edges.value(layer.weight) for layer in plan.layers}
+        part = cut(model, probes, open_weights=self._constant)
         self._plan = plan
         self._weights = importances(model)
         self._input = model.graph.input[0].name
-        self._given = [item.name for item in part.graph.input]
-        names = [probe.tensor for probe in probes if probe.tensor != self._input]
-        self._whole = Session(model, names, threads=threads, frugal=True)
+        names = (item.name for item in part.graph.input)
+        self._given = [name for name in names if name not in self._constant]
+        inner = [probe.tensor for probe in probes if probe.tensor != self._input]
+        self._whole = Session(model, inner, threads=threads, frugal=True)
         self._part = Session(part, threads=threads, frugal=True)
         by_key = {made_name(probe.tensor): probe.tensor for probe in probes}
         self._made = tuple(by_key[key] for key in self._part.names)
@@ -92,7 +96,8 @@ class _Pieces:
             self._signal[name] += self._power(name, values - values.mean(across, keepdims=True))
         for method, by_tensor in ranges.items():
             given = {name: self._rounded(name, exact[name], by_tensor) for name in self._given}
-            for name, rounded in zip(self._made, self._part.feed(given), strict=True):
+            made = self._part.feed({**given, **self._constant})
+            for name, rounded in zip(self._made, made, strict=True):
                 self._noise[method, name] += self._power(name, sample(rounded) - rows[name])
 
     def harm(self, method: str, made: Iterable[str]) -> float:
