@@ -8,6 +8,9 @@ from edgecnn.graph.activation import FUNCTIONS, bounds
 from edgecnn.graph.targets import Target
 from edgecnn.graph.wiring import Wiring, integer_list, wiring
 
+FASTER_SO = "a first layer is faster so"
+"""Why it is in float, as it is told."""
+
 _CHANNELS = 4  # of an image
 _OUTPUTS = 32
 

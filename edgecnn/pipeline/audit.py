@@ -13,7 +13,7 @@ from edgecnn.graph.load import load_onnx
 from edgecnn.graph.origins import origins
 from edgecnn.graph.plan import LAYER_OPS
 from edgecnn.graph.saturation import local_target
-from edgecnn.graph.stem import is_float_stem
+from edgecnn.graph.stem import FASTER_SO, is_float_stem
 from edgecnn.graph.targets import TARGETS
 from edgecnn.graph.wiring import Wiring, wiring
 from edgecnn.onnxfile import model_sha256, read_header
@@ -109,7 +109,7 @@ def why_float(
     if node.name in left:
         target = TARGETS.get(str(step.get("target")))
         stem = target is not None and is_float_stem(node, edges, target)
-        return "a first layer is faster so" if stem else "quantize left it in float"
+        return FASTER_SO if stem else "quantize left it in float"
     sources = [edges.producers.get(name) for name in node.input[:2]]
     if not all(source and source.op_type == "DequantizeLinear" for source in sources):
         return "float in the file"

@@ -11,6 +11,7 @@ from edgecnn.datasets.natural import natural_images
 from edgecnn.graph.load import load_onnx
 from edgecnn.graph.origins import origins
 from edgecnn.graph.plan import LAYER_OPS
+from edgecnn.graph.stem import FASTER_SO
 from edgecnn.graph.wiring import Wiring, wiring
 from edgecnn.onnxfile import read_header
 from edgecnn.pipeline.audit import why_float
@@ -31,6 +32,8 @@ _ACTIVATIONS = frozenset({
     "Tanh", "Gelu", "Mish", "Softplus",
 })  # fmt: skip
 _GATES = ("Sigmoid", "HardSigmoid")
+_ISLAND = "each brings a Q and a DQ with it, too: see reformat"
+_REMEDIES = {FASTER_SO: "it stays: on integers it would take longer"}
 _EDGE = 2  # layers at each end, among which the image and the answers change their type
 
 
@@ -198,8 +201,7 @@ class _Explained:
             if row.sort == "float":
                 reasons.setdefault(self._reason(index, why), []).append(index)
         for reason, places in reasons.items():
-            remedy = "each brings a Q and a DQ with it, too: see reformat"
-            yield self._finding("float", places, reason, remedy)
+            yield self._finding("float", places, reason, _REMEDIES.get(reason, _ISLAND))
 
     def _reason(self, place: int, why: Callable[[NodeProto], str]) -> str:
         nodes = self._nodes[place]

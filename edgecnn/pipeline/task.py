@@ -15,7 +15,7 @@ from edgecnn.graph.checkpoint import Checkpoint
 from edgecnn.graph.quantize import Quantized, quantize_model
 from edgecnn.graph.ranges import MIXED, Ranges
 from edgecnn.graph.saturation import local_target
-from edgecnn.graph.stem import left_in_float
+from edgecnn.graph.stem import FASTER_SO, left_in_float
 from edgecnn.graph.targets import Target, find_target
 from edgecnn.pipeline.answering import Answering, Where, answering
 from edgecnn.pipeline.boxes import compare_boxes
@@ -249,7 +249,7 @@ def _method(quantized: Quantized) -> str:
 def _tell_steps(quantized: Quantized, target: Target, narrator: Narrator) -> None:
     narrator.line("ranges", f"{len(quantized.ranges.by_tensor)} tensors, {_method(quantized)}")
     if stem := left_in_float(quantized.model, target):
-        narrator.line("float", f"{stem}: a first layer is faster so")
+        narrator.line("float", f"{stem}: {FASTER_SO}")
     for step in quantized.steps:
         verdict = "kept" if step.kept else "dropped"
         narrator.line(step.name, f"{step.gained_db:+.1f} dB    {verdict}")

@@ -10,11 +10,14 @@ from onnx import ModelProto
 
 from edgecnn.errors import EngineError
 from edgecnn.graph.saturation import local_target
+from edgecnn.pipeline.calibration import find_calibration
 from edgecnn.pipeline.contracts import ContractOptions
 from edgecnn.pipeline.explain_time import TimeExplanation, TimeOptions, explain_time
+from edgecnn.pipeline.quantize import QuantizeOptions, quantize
 from edgecnn.runtime import cache
 from tests import requirements, toy
 from tests.graph.test_qdq import quantized
+from tests.graph.test_stem import with_stem
 
 
 def explained(model: ModelProto, folder: Path, *, engine: str = "onnxruntime") -> TimeExplanation:
@@ -50,6 +53,24 @@ def test_an_island_of_float_in_an_int8_file_is_found_with_its_reason(tmp_path: P
     assert islands == {"float in the file": (kept,), "MaxPool runs in float": ("maxpool_2",)}
     inner = [finding for finding in found.findings if "between layers" in finding.cause]
     assert inner, "a Q and a DQ stand around it"
+
+
+def test_a_first_layer_that_is_faster_in_float_stays(pictures: Path, tmp_path: Path) -> None:
+    onnx.save(with_stem(), tmp_path / "net.onnx")
+    options = QuantizeOptions(
+        effort="fast",
+        target="onnxruntime-x86",
+        contract=ContractOptions(mean=(0.5,), std=(0.25,)),
+    )
+    images = find_calibration(str(pictures), limit=16)
+    int8 = quantize(tmp_path / "net.onnx", images, options=options)
+    found = explain_time(int8.path, options=TimeOptions(threads=1))
+    (finding,) = [finding for finding in found.findings if finding.sort == "float"]
+    assert finding.layers == int8.quantized.float_layers
+    assert (finding.cause, finding.remedy) == (
+        "a first layer is faster so",
+        "it stays: on integers it would take longer",
+    )
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
