@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.counted import counted
 from edgecnn.datasets.images import (
     KINDS,
     images_under,
@@ -159,7 +160,7 @@ def _other_files(source: Path) -> Iterator[DataError]:
     ):
         if paths:
             first = _shown(paths[0].relative_to(source))
-            count = f"{len(paths):,} {kind}{'s' if len(paths) > 1 else ''}"
+            count = counted(len(paths), kind)
             yield DataError(f"{source}: {count} {why} (first {first})", hint=hint)
 
 

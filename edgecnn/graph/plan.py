@@ -14,7 +14,7 @@ from edgecnn.graph.integers import INT8, UINT8, Integers
 from edgecnn.graph.names import check_names
 from edgecnn.graph.sharing import find_shared, unevenly_bounded
 from edgecnn.graph.shift import find_shifted, is_unpadded
-from edgecnn.graph.stem import is_float_stem, stem_output
+from edgecnn.graph.stem import find_stem, stem_output
 from edgecnn.graph.targets import Target
 from edgecnn.graph.wiring import Wiring, attribute, wiring
 
@@ -107,8 +107,9 @@ class _Planner:
 
     def plan(self, nodes: list[NodeProto]) -> Plan:
         self._nodes = {node.name: node for node in nodes}
+        stem = find_stem(nodes, self._edges, self._target)
         for node in nodes:
-            if self._can_run_on_integers(node):
+            if node is not stem and self._can_run_on_integers(node):
                 self._integers.add(node.name)
         for node in reversed(nodes):
             if self._is_idle(node):
@@ -122,8 +123,8 @@ class _Planner:
             dropped = {k: act for k, act in functions.items() if act.output[0] in shifted}
         else:
             dropped = functions
-        stem = next((self._stem(node) for node in nodes if self._is_float_stem(node)), None)
-        bounded = [act.output[0] for act in functions.values()] + ([stem.output] if stem else [])
+        first = self._stem(stem) if stem else None
+        bounded = [act.output[0] for act in functions.values()] + ([first.output] if first else [])
         quantized = dict.fromkeys(name for node in chosen for name in self._quantized_by(node))
         return Plan(
             layers=layers,
@@ -134,7 +135,7 @@ class _Planner:
             shared=shared,
             limits={name: found for name in bounded if (found := bounds_of(name, self._edges))},
             answers=self._answers().intersection(quantized),
-            stem=stem,
+            stem=first,
             shifted=shifted,
             activations=self._target.activations,
         )
@@ -143,7 +144,7 @@ class _Planner:
         if node.name in self._keep_float:
             return False
         if node.op_type in self._target.layers:
-            return self._is_plain_layer(node) and not self._is_float_stem(node)
+            return self._is_plain_layer(node)
         if node.op_type in self._target.computed:
             computed = all(name not in self._edges.constants for name in node.input)
             return computed and any(self._from_integers(name) for name in node.input)
@@ -232,9 +233,6 @@ class _Planner:
             return
         yield output
         yield from node.output[1:]
-
-    def _is_float_stem(self, node: NodeProto) -> bool:
-        return is_float_stem(node, self._edges, self._target)
 
     def _stem(self, node: NodeProto) -> Layer:
         return replace(self._layer(node), output=stem_output(node, self._edges))

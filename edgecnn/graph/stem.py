@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from onnx import ModelProto, NodeProto
 
 from edgecnn.graph.activation import FUNCTIONS, bounds
@@ -34,11 +36,15 @@ def is_float_stem(node: NodeProto, edges: Wiring, target: Target) -> bool:
     return halves and not any(reader.op_type in target.carried for reader in readers)
 
 
+def find_stem(nodes: Iterable[NodeProto], edges: Wiring, target: Target) -> NodeProto | None:
+    """The one of these nodes that is in float because it is faster so, if there is one."""
+    return next((node for node in nodes if is_float_stem(node, edges, target)), None)
+
+
 def left_in_float(model: ModelProto, target: Target) -> str | None:
     """The name of the layer of a quantized model that is in float because it is faster so."""
-    edges = wiring(model)
-    stems = (node.name for node in model.graph.node if is_float_stem(node, edges, target))
-    return next(stems, None)
+    stem = find_stem(model.graph.node, wiring(model), target)
+    return None if stem is None else stem.name
 
 
 def stem_output(node: NodeProto, edges: Wiring) -> str:

@@ -19,6 +19,7 @@ from edgecnn.graph.fold import fold
 from edgecnn.graph.latency import Extra
 from edgecnn.graph.load import load_onnx
 from edgecnn.graph.normal import read_model
+from edgecnn.graph.ranges import MIXED
 from edgecnn.graph.rescue import Rescue
 from edgecnn.graph.saturation import local_target
 from edgecnn.graph.sensitivity import LayerError
@@ -35,7 +36,7 @@ DEFAULT_IMAGES = 32
 DEFAULT_TOP = 10
 
 _PRICED = 5  # layers: each takes a good part of a second
-_SEARCHED = ("auto", "mixed", "mse")  # methods that weigh rounding against clipping already
+_SEARCHED = ("auto", MIXED, "mse")  # methods that weigh rounding against clipping already
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,12 @@ def usual_of(contract: Contract) -> Mapping[str, Any] | None:
     return None
 
 
+def reached(values: Sequence[float], *, slack: float) -> tuple[float, float]:
+    """What nearly all values like these lie within; `slack` is added on either side."""
+    middle, reach = float(np.mean(values)), _SPREAD * float(np.std(values)) + slack
+    return middle - reach, middle + reach
+
+
 class DriftWatch:
     """Compares the latest frames with what was usual; without a memory of that it says nothing."""
 
@@ -155,5 +161,4 @@ def _within(value: float, bounds: _Bounds) -> bool:
 
 
 def _bounds(values: Sequence[float], slack: float) -> list[float]:
-    middle, reach = float(np.mean(values)), _SPREAD * float(np.std(values)) + slack
-    return [round(middle - reach, 4), round(middle + reach, 4)]
+    return [round(bound, 4) for bound in reached(values, slack=slack)]

@@ -36,8 +36,7 @@ def load(  # noqa: PLR0913 - what a camera app may say of a file, all by name
     cache remembers that. `check=False` leaves it out. Then it runs on a gray frame, so that the
     first call takes no longer than the next; `warm_up=False` starts sooner instead. `contract`
     stands in for files that carry none. Raises FileError, ModelError, ContractError or EngineError;
-    UsageError for an unknown engine or
-    no number of threads.
+    UsageError for an unknown engine or no number of threads.
     """
     path = Path(path)
     _check_threads(threads)

@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.contract import Contract
-from edgecnn.runtime.drift import ADVICE, usual_of
+from edgecnn.runtime.drift import ADVICE, reached, usual_of
 
 RANGES = "ranges"
 """Where in the contract's memory of what was usual it stands."""
 
 _TAIL = 0.001  # of the values, on either side: single ones say nothing of a range
-_SPREAD = 3.0  # standard deviations
 _CLIPPED_SLACK, _USED_SLACK = 0.002, 0.02  # less is no difference to recalibrate for
 
 
@@ -116,8 +115,8 @@ def _mostly(outside: Sequence[bool]) -> bool:
 
 
 def _bounds(values: Sequence[float], slack: float) -> tuple[float, float]:
-    middle, reach = float(np.mean(values)), _SPREAD * float(np.std(values)) + slack
-    low, high = min(*values, middle - reach), max(*values, middle + reach)
+    below, above = reached(values, slack=slack)
+    low, high = min(*values, below), max(*values, above)
     return _outwards(math.floor, max(low, 0.0)), _outwards(math.ceil, min(high, 1.0))
 
 
